@@ -1,0 +1,72 @@
+"""Deposits expected and captured, and every webhook body ever received for them."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from models.base import Instant, metadata
+
+STATES = ("expected", "failed", "captured", "refunded", "charged_back")
+
+deposits = Table(
+    "deposits",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("expected_minor", BigInteger, nullable=False),
+    Column("captured_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("refunded_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("charged_back_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("state", Text, nullable=False, server_default=text("'expected'")),
+    Column("business_date", Date, nullable=False),
+    Column("provider_object_id", Text),
+    Column("sequence", BigInteger),
+    Column("parts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("job_id", Uuid),
+    Column("expected_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("tenant", "provider", "reference"),
+    CheckConstraint(f"state IN {STATES}", name="state"),
+    CheckConstraint("expected_minor > 0", name="expected"),
+    CheckConstraint(
+        "captured_minor >= 0 AND refunded_minor >= 0 AND charged_back_minor >= 0", name="not_negative"
+    ),
+    Index(None, "tenant", "provider", "provider_object_id",
+          postgresql_where=text("provider_object_id IS NOT NULL")),
+    Index(None, "tenant", "owner", "currency", "business_date"),
+)  # fmt: skip
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("event_keys", ARRAY(Text), nullable=False),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("secret_index", SmallInteger, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    UniqueConstraint("tenant", "provider", "body_sha256"),
+)

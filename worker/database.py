@@ -1,0 +1,82 @@
+"""Engines and transactions: how this process talks to PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+Transaction = Callable[[], AbstractContextManager[Session]]
+"""Opens a session in one transaction: commits at the end, rolls back on any exception."""
+
+TRANSIENT_SQLSTATES = {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "55P03",  # lock_not_available
+    "57014",  # query_canceled (statement timeout)
+    "57P01",  # admin_shutdown
+    "57P02",  # crash_shutdown
+    "57P03",  # cannot_connect_now
+    "53300",  # too_many_connections
+    "25P03",  # idle_in_transaction_session_timeout
+}
+
+SESSION_SETTINGS = "-c statement_timeout={statement_ms} -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+
+BECOME = """
+    SELECT set_config('role', rolname, false) FROM pg_roles
+    WHERE rolname = %s AND rolname <> current_user AND pg_has_role(current_user, oid, 'MEMBER')
+"""
+
+
+def make_engine(
+    url: str, *, role: str = "", pool_size: int = 5, statement_seconds: int = 30, prepared_statements: bool = True
+) -> Engine:
+    """An engine whose connections check themselves before use and, where `role` exists, act as that role.
+
+    Build it after a fork, never before. `prepared_statements=False` for a transaction pooler such as PgBouncer.
+    """
+    connect_args: dict[str, Any] = {
+        "connect_timeout": 3,
+        "options": SESSION_SETTINGS.format(statement_ms=statement_seconds * 1000),
+        "application_name": "ledgerbeat",
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+    }
+    if not prepared_statements:
+        connect_args["prepare_threshold"] = None
+    engine = create_engine(
+        url, pool_size=pool_size, max_overflow=5, pool_timeout=5, pool_pre_ping=True, connect_args=connect_args
+    )
+    if role:
+        event.listen(engine, "connect", lambda connection, _record: _become(connection, role))
+    return engine
+
+
+def _become(connection: Any, role: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(BECOME, (role,))
+    connection.commit()
+
+
+def transactions(engine: Engine) -> Transaction:
+    """The `Transaction` of an engine."""
+
+    @contextmanager
+    def transaction() -> Iterator[Session]:
+        with Session(engine, expire_on_commit=False, autoflush=False) as session, session.begin():
+            yield session
+
+    return transaction
+
+
+def is_transient(error: BaseException) -> bool:
+    """True when running the same transaction again may succeed: deadlock, serialization, a lost connection."""
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:
+        return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+    return sqlstate[:2] == "08" or sqlstate in TRANSIENT_SQLSTATES
