@@ -42,7 +42,9 @@ def last_slot(session: Session, schedule: str) -> datetime | None:
     return found
 
 
-def finish_slot(session: Session, schedule: str, slot: datetime, result: dict[str, object], *, now: datetime) -> None:
+def finish_slot(
+    session: Session, schedule: str, slot: datetime, result: dict[str, object], *, now: datetime
+) -> None:
     """Record what the slot's work found."""
     session.execute(
         schedule_slots.update()

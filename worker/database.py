@@ -23,7 +23,9 @@ TRANSIENT_SQLSTATES = {
     "25P03",  # idle_in_transaction_session_timeout
 }
 
-SESSION_SETTINGS = "-c statement_timeout={statement_ms} -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+SESSION_SETTINGS = (
+    "-c statement_timeout={statement_ms} -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+)
 
 BECOME = """
     SELECT set_config('role', rolname, false) FROM pg_roles
@@ -32,7 +34,12 @@ BECOME = """
 
 
 def make_engine(
-    url: str, *, role: str = "", pool_size: int = 5, statement_seconds: int = 30, prepared_statements: bool = True
+    url: str,
+    *,
+    role: str = "",
+    pool_size: int = 5,
+    statement_seconds: int = 30,
+    prepared_statements: bool = True,
 ) -> Engine:
     """An engine whose connections check themselves before use and, where `role` exists, act as that role.
 
@@ -48,7 +55,12 @@ def make_engine(
     if not prepared_statements:
         connect_args["prepare_threshold"] = None
     engine = create_engine(
-        url, pool_size=pool_size, max_overflow=5, pool_timeout=5, pool_pre_ping=True, connect_args=connect_args
+        url,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args=connect_args,
     )
     if role:
         event.listen(engine, "connect", lambda connection, _record: _become(connection, role))

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.errors import LedgerbeatError
 
@@ -63,10 +62,8 @@ class TenantSettings(Frozen):
     providers: dict[str, ProviderSettings] = {}
 
 
-class Settings(BaseSettings):
+class Settings(Frozen):
     """Everything that may differ between two installations."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: str | None = None
     redis_url: str | None = None
@@ -80,13 +77,6 @@ class Settings(BaseSettings):
     database_role: str = "ledgerbeat_worker"
     prepared_statements: bool = True
     tenants: dict[str, TenantSettings] = Field(default={}, exclude=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load_settings` hands in: the environment is read in one place."""
-        return (init_settings,)
 
     def require_database_url(self) -> str:
         """The SQLAlchemy URL. Raises SettingsError when none is set."""
@@ -114,12 +104,8 @@ class Settings(BaseSettings):
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check all settings. Raises SettingsError."""
     env = os.environ if environ is None else environ
-    values: dict[str, Any] = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in env.items()
-        if name.startswith(PREFIX) and value
-    }
-    values.pop("tenants", None)
+    names = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields if field != "tenants"}
+    values: dict[str, Any] = {field: env[name] for name, field in names.items() if env.get(name)}
     for name in URL_NAMES:
         if path := env.get(f"{PREFIX}{name}_FILE"):
             values[name.lower()] = _read_file(Path(path), f"{PREFIX}{name}_FILE")

@@ -1,0 +1,31 @@
+"""Account codes: who an account belongs to, spelled in one place."""
+
+
+def wallet_code(owner: str) -> str:
+    """What the owner may spend."""
+    return f"wallet:{owner}:available"
+
+
+def held_code(owner: str) -> str:
+    """What the owner has promised to an open payout."""
+    return f"wallet:{owner}:held"
+
+
+def clearing_code(provider: str) -> str:
+    """What the provider holds for the tenant, seen from its other side: negative when it owes us."""
+    return f"provider:{provider}:clearing"
+
+
+def house_code(reason: str) -> str:
+    """The tenant's own side of wallet jobs, one account per reason."""
+    return f"house:{reason}"
+
+
+def suspense_code(name: str) -> str:
+    """Money that awaits a person's decision."""
+    return f"suspense:{name}"
+
+
+def may_overdraw(code: str) -> bool:
+    """Only wallets are kept from going below zero; the other sides may."""
+    return not code.startswith("wallet:")

@@ -1,0 +1,94 @@
+"""What is asked of the ledger, and what it answers: plain frozen values."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from models.errors import MalformedPosting
+from models.money import BIGINT_MAX
+
+AccountKey = tuple[str, str, str]
+"""(tenant, code, currency)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One entry asked for: credit-positive minor units on the account `code` in `currency`.
+
+    `cover` names the account that takes what a negative leg's account lacks, so that a wallet is emptied and not
+    overdrawn (a refund or a chargeback has left the provider whether the wallet can bear it or not).
+    """
+
+    code: str
+    currency: str
+    amount_minor: int
+    cover: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One ledger transaction asked for. `key` is unique per tenant, for ever; legs sum to zero per currency.
+
+    `occurred_at` is business time, `subject` what it is about (`deposit:<provider>:<reference>`). Postings with the
+    same `group` (next to each other in the batch) stand or fall together. `requires` is the key of a transaction that
+    must stand already, in the ledger or earlier in the batch. Raises MalformedPosting.
+    """
+
+    tenant: str
+    key: str
+    kind: str
+    legs: tuple[Leg, ...]
+    occurred_at: datetime
+    job_id: UUID | None = None
+    subject: str | None = None
+    group: str | None = None
+    requires: str | None = None
+
+    def __post_init__(self) -> None:
+        totals: dict[str, int] = {}
+        for leg in self.legs:
+            if isinstance(leg.amount_minor, bool) or not 0 < abs(leg.amount_minor) <= BIGINT_MAX:
+                raise MalformedPosting(f"posting {self.key}: an amount is zero or past BIGINT")
+            totals[leg.currency] = totals.get(leg.currency, 0) + leg.amount_minor
+        if len(self.legs) < 2 or any(totals.values()):
+            raise MalformedPosting(
+                f"posting {self.key}: legs must be two or more and sum to zero per currency"
+            )
+        if not self.key or self.occurred_at.tzinfo is None:
+            raise MalformedPosting(f"posting {self.key}: a key and an aware time are needed")
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 of what was asked for: kind, subject and legs in order. Times and jobs are not part of it."""
+        legs = [[leg.code, leg.currency, leg.amount_minor, leg.cover] for leg in self.legs]
+        return hashlib.sha256(json.dumps([self.kind, self.subject, legs]).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """Inserted by this very call; `balances` are (code, currency, balance after) of the entries, in order."""
+
+    transaction_id: int
+    balances: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The same posting stands already; nothing was written. `balances` as they were then."""
+
+    transaction_id: int
+    balances: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was written. `code`: insufficient_funds, amount_out_of_range, idempotency_conflict,
+    requirement_missing, group_refused. `detail` holds codes, currencies and amounts of this posting only."""
+
+    code: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+PostingOutcome = Created | Replayed | Refused
