@@ -1,0 +1,185 @@
+"""Adyen: standard notifications (signed item by item) and balance platform webhooks (signed as a whole).
+
+Which of the two a request is, its headers decide, for the signature and for the reading alike: an item's
+signature says nothing of the body around it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from models.money import exponent as iso_exponent
+from worker.providers import fields, signatures
+from worker.providers.port import Capture, MalformedEvent, Move, ProviderEvent
+
+ITEMS_MAX = 100
+
+Part = Literal["own", "payment", "second", "none"]
+"""Which id names the part: the event's pspReference, the payment's, the pspReference with `:2`, or none."""
+
+# eventCode:success -> (move, part); what is not here is nothing that a deposit does.
+# Source of the codes: github.com/Adyen/adyen-openapi, Webhooks-v1; of their meaning:
+# docs.adyen.com/online-payments/capture, /cancel, /refund;
+# docs.adyen.com/risk-management/disputes-api/dispute-notifications
+# ("all events related to a dispute have the same PSP reference").
+_ALWAYS: dict[str, tuple[Move, Part]] = {
+    "AUTHORISATION:false": ("failed", "none"),  # refused; a second try of the same payment may still succeed
+    "EXPIRE:true": ("failed", "none"),
+    "REFUND:true": ("refunded", "own"),
+    "CANCEL_OR_REFUND:true:refund": ("refunded", "own"),
+    "REFUND_FAILED:true": ("refund_reversed", "own"),  # own: the pspReference of the refund
+    "REFUNDED_REVERSED:true": ("refund_reversed", "own"),
+    "CHARGEBACK:true": ("chargeback", "own"),
+    "CHARGEBACK_REVERSED:true": ("chargeback_reversed", "own"),
+    "SECOND_CHARGEBACK:true": ("chargeback", "second"),  # after a reversal, so not the same chargeback again
+}
+# The money is ours with the authorisation; what ends it before its capture takes it back.
+_AUTOMATIC: dict[str, tuple[Move, Part]] = {
+    "AUTHORISATION:true": ("captured", "own"),
+    "CAPTURE_FAILED:true": ("capture_reversed", "payment"),
+    "CANCELLATION:true": ("capture_reversed", "payment"),
+    "TECHNICAL_CANCEL:true": ("capture_reversed", "payment"),
+    "CANCEL_OR_REFUND:true:cancel": ("capture_reversed", "payment"),
+}
+# The money is ours with each capture.
+_MANUAL: dict[str, tuple[Move, Part]] = {
+    "CAPTURE:true": ("captured", "own"),
+    "CAPTURE:false": ("capture_reversed", "own"),
+    "CAPTURE_FAILED:true": ("capture_reversed", "own"),
+    "CANCELLATION:true": ("failed", "none"),
+    "TECHNICAL_CANCEL:true": ("failed", "none"),
+    "CANCEL_OR_REFUND:true:cancel": ("failed", "none"),
+}
+MOVES: Mapping[Capture, Mapping[str, tuple[Move, Part]]] = {
+    "automatic": _ALWAYS | _AUTOMATIC,
+    "manual": _ALWAYS | _MANUAL,
+}
+
+# docs.adyen.com/development-resources/currency-codes: all other currencies are as in ISO 4217.
+EXPONENTS: Mapping[str, int] = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
+
+secret_key = signatures.adyen_key
+
+
+def verify(
+    secrets: Sequence[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,  # noqa: ARG001 - one shape for every adapter; Adyen signs no time
+) -> int:
+    """Index of the secret that signed. Raises BadSignature, MalformedEvent."""
+    if _is_balance_platform(headers):
+        return signatures.verify_adyen_payload(secrets, headers, body)
+    return signatures.verify_adyen_items(secrets, _items(body))
+
+
+def parse(
+    body: bytes, headers: Mapping[str, str], *, capture: Capture = "automatic"
+) -> tuple[ProviderEvent, ...]:
+    """The events of an authentic body, one for each item. Raises MalformedEvent."""
+    if _is_balance_platform(headers):
+        return (_balance_platform_event(fields.json_object(body), body),)
+    keyed = ((item, fields.unidentified_key(body, position)) for position, item in enumerate(_items(body)))
+    return tuple(_notification_event(item, key, capture) for item, key in keyed)
+
+
+def exponent(currency: str) -> int:
+    """Decimal places of `currency` at Adyen. Raises UnknownCurrency."""
+    return EXPONENTS[currency] if currency in EXPONENTS else iso_exponent(currency)
+
+
+def _is_balance_platform(headers: Mapping[str, str]) -> bool:
+    return signatures.has_header(headers, "hmacsignature")
+
+
+def _items(body: bytes) -> list[Mapping[str, Any]]:
+    wrappers = fields.json_object(body).get("notificationItems")
+    if not isinstance(wrappers, list) or len(wrappers) > ITEMS_MAX:
+        raise MalformedEvent(f"notificationItems is not a list of at most {ITEMS_MAX} items.")
+    items = [wrapper.get("NotificationRequestItem") for wrapper in wrappers if isinstance(wrapper, dict)]
+    objects = [item for item in items if isinstance(item, dict)]
+    if len(objects) != len(wrappers):
+        raise MalformedEvent("A notification item is not an object in NotificationRequestItem.")
+    return list(objects)
+
+
+def _notification_event(item: Mapping[str, Any], fallback_key: str, capture: Capture) -> ProviderEvent:
+    code, psp_reference = fields.label(item.get("eventCode")), fields.identity(item.get("pspReference"))
+    type_ = f"{code}:{_success(item)}"
+    key = fields.identity(f"{code}:{psp_reference}:{_success(item)}") if psp_reference else None
+    seen = fields.event(
+        key or fallback_key,
+        type_,
+        reference=fields.reference(item.get("merchantReference")),
+        object_id=fields.identity(item.get("originalReference")) or psp_reference,
+        occurred_at=fields.utc_time(item.get("eventDate")),
+    )
+    return fields.understood(seen, lambda: _details(item, seen, capture))
+
+
+def _success(item: Mapping[str, Any]) -> str:
+    """`true`, `false` or `unknown`: sent as a text, or as a boolean."""
+    value = item.get("success")
+    text = str(value).lower() if isinstance(value, bool | str) else ""
+    return text if text in ("true", "false") else "unknown"
+
+
+def _details(item: Mapping[str, Any], seen: ProviderEvent, capture: Capture) -> Mapping[str, Any]:
+    psp_reference = fields.need_identity(item, "pspReference")
+    if "unknown" in seen.type.split(":"):
+        raise fields.NotUnderstood("eventCode is not a name, or success is neither true nor false")
+    row = MOVES[capture].get(_row(item, seen))
+    amount = fields.child(item, "amount")
+    if row is None or _is_card_check(seen, amount):
+        return {}
+    move, part = row
+    if seen.reference is None:
+        raise fields.NotUnderstood("merchantReference is missing, or not a text of 1 to 255 characters")
+    money = fields.money_of_move(
+        move, lambda: fields.iso_money(amount.get("value"), amount.get("currency"), exponent)
+    )
+    return {"move": move, "part_id": _part_id(part, psp_reference, seen.object_id)} | money
+
+
+def _is_card_check(seen: ProviderEvent, amount: Mapping[str, Any]) -> bool:
+    """An authorisation of nothing (docs.adyen.com/online-payments/tokenization): no money moved."""
+    return seen.type == "AUTHORISATION:true" and fields.count(amount.get("value")) == 0
+
+
+def _row(item: Mapping[str, Any], seen: ProviderEvent) -> str:
+    """The key in MOVES. Which of the two CANCEL_OR_REFUND became, only additionalData says."""
+    if seen.type != "CANCEL_OR_REFUND:true":
+        return seen.type
+    action = fields.child(item, "additionalData").get("modification.action")
+    if action not in ("cancel", "refund"):
+        raise fields.NotUnderstood("modification.action is neither cancel nor refund")
+    return f"{seen.type}:{action}"
+
+
+def _part_id(part: Part, psp_reference: str, payment: str | None) -> str | None:
+    return {"own": psp_reference, "payment": payment, "second": f"{psp_reference}:2", "none": None}[part]
+
+
+def _balance_platform_event(envelope: Mapping[str, Any], body: bytes) -> ProviderEvent:
+    """No deposit moves by it. A transfer's identity is (id, sequenceNumber); the number restores the order."""
+    data = fields.child(envelope, "data")
+    seen = fields.event(
+        fields.unidentified_key(body),
+        fields.label(envelope.get("type")),
+        reference=fields.reference(data.get("reference")),
+        object_id=fields.identity(data.get("id")),
+        sequence=fields.count(data.get("sequenceNumber")),
+        occurred_at=fields.utc_time(envelope.get("timestamp")),
+    )
+    return fields.understood(seen, lambda: _transfer_details(seen))
+
+
+def _transfer_details(seen: ProviderEvent) -> Mapping[str, Any]:
+    if seen.type == "unknown":
+        raise fields.NotUnderstood("the type is missing, or not a name")
+    if not seen.type.startswith("balancePlatform.transfer."):
+        return {}
+    key = fields.identity(f"transfer:{seen.object_id}:{seen.sequence}")
+    if seen.object_id is None or seen.sequence is None or key is None:
+        raise fields.NotUnderstood("data.id or data.sequenceNumber is missing")
+    return {"event_key": key}
