@@ -1,0 +1,55 @@
+"""Which jobs exist, and which arguments each takes: one schema for every door.
+
+Public names only: `webhooks.event` is not among them, because no caller may claim to be a provider.
+"""
+
+from collections.abc import Mapping
+
+from models.errors import UnknownJob
+from worker.catalogue.deposits import DepositExpect
+from worker.catalogue.fields import Arguments
+from worker.catalogue.parsing import parse_as
+from worker.catalogue.policies import PolicySet
+from worker.catalogue.wallets import (
+    Award,
+    WalletAward,
+    WalletConfigure,
+    WalletCredit,
+    WalletDebit,
+    WalletTransfer,
+)
+
+JOBS: Mapping[str, type[Arguments]] = {
+    "wallets.credit": WalletCredit,
+    "wallets.debit": WalletDebit,
+    "wallets.transfer": WalletTransfer,
+    "wallets.award": WalletAward,
+    "wallets.configure": WalletConfigure,
+    "deposits.expect": DepositExpect,
+    "policies.set": PolicySet,
+}
+"""Job name -> schema of its arguments."""
+
+
+def parse(name: str, args: object) -> Arguments:
+    """The checked arguments of job `name`. Raises UnknownJob and InvalidArguments (its `errors` quote no value)."""
+    schema = JOBS.get(name)
+    if schema is None:
+        raise UnknownJob("no job of this name; the names are in /openapi.json")
+    return parse_as(schema, args)
+
+
+__all__ = [
+    "JOBS",
+    "parse",
+    "parse_as",
+    "Arguments",
+    "Award",
+    "WalletAward",
+    "WalletConfigure",
+    "WalletCredit",
+    "WalletDebit",
+    "WalletTransfer",
+    "DepositExpect",
+    "PolicySet",
+]

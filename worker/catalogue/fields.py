@@ -1,0 +1,49 @@
+"""The kinds of value that arguments are made of: strict, bounded, and free of what PostgreSQL cannot hold."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from models.money import BIGINT_MAX, CURRENCIES
+
+PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+"""A character class, still open: no control characters, no line separators, nothing that turns the text around."""
+
+
+class Arguments(BaseModel):
+    """Arguments of a job: exact JSON types, unknown fields refused, frozen."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _known_currency(code: str) -> str:
+    if code not in CURRENCIES:
+        raise ValueError("An ISO 4217 currency code with a minor unit is expected, in capitals.")
+    return code
+
+
+Currency = Annotated[
+    str,
+    AfterValidator(_known_currency),
+    WithJsonSchema({"type": "string", "enum": sorted(CURRENCIES), "description": "ISO 4217 code"}),
+]
+AmountMinor = Annotated[int, Field(ge=1, le=BIGINT_MAX, description="In minor units of the currency")]
+LimitMinor = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
+Owner = Annotated[
+    str, Field(pattern=r"^[!-~]{1,128}$", description="The upstream app's opaque id of the owner")
+]
+Reason = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="Names the house account, house:<reason>")
+]
+Provider = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+Reference = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="Unique per deposit at the provider")]
+Event = Annotated[
+    str, Field(pattern=r"^[!-~]{1,100}$", description="What the awards are for, such as a contest")
+]
+Placement = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
+Actor = Annotated[
+    str, Field(pattern=f"^{PRINTABLE}\\s]{PRINTABLE}]{{0,127}}$", description="Who decided this")
+]
+Why = Annotated[
+    str, Field(pattern=f"^{PRINTABLE}\\s]{PRINTABLE}]{{0,499}}$", description="Why, for the audit")
+]
