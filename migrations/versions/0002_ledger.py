@@ -28,7 +28,7 @@ CREATE TABLE accounts (
     balance_minor bigint NOT NULL DEFAULT 0,
     allow_overdraft boolean NOT NULL,
     shadow boolean NOT NULL DEFAULT false,
-    owner text GENERATED ALWAYS AS (substring(code from '^wallet:(.+):(?:available|held)$')) STORED,
+    owner text GENERATED ALWAYS AS (substring(code from '^wallet:(.+):(available|held)$')) STORED,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT accounts_tenant_code_currency_key UNIQUE (tenant, code, currency),
     CONSTRAINT accounts_not_overdrawn CHECK (balance_minor >= 0 OR allow_overdraft OR shadow),
@@ -131,8 +131,8 @@ CREATE TRIGGER accounts_keep_identity BEFORE UPDATE OF id, tenant, code, currenc
 
 CREATE VIEW wallets AS
 SELECT tenant, owner, currency,
-    coalesce(sum(balance_minor) FILTER (WHERE code LIKE '%:available'), 0)::bigint AS available_minor,
-    coalesce(sum(balance_minor) FILTER (WHERE code LIKE '%:held'), 0)::bigint AS held_minor
+    coalesce(sum(balance_minor) FILTER (WHERE code LIKE '%available'), 0)::bigint AS available_minor,
+    coalesce(sum(balance_minor) FILTER (WHERE code LIKE '%held'), 0)::bigint AS held_minor
 FROM accounts WHERE owner IS NOT NULL
 GROUP BY tenant, owner, currency;
 """

@@ -90,7 +90,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unauthenticated: role % may not enqueue for tenant %', caller, p_tenant USING
             ERRCODE = 'invalid_authorization_specification',
-            HINT = 'name the role in tenants.<tenant>.database_roles of the configuration, then run: ledgerbeat migrate';
+            HINT = 'add the role to tenants.<tenant>.database_roles in the configuration and run: ledgerbeat migrate';
     ELSIF paused IS NOT NULL THEN
         RAISE EXCEPTION 'tenant_paused: %', p_tenant USING ERRCODE = 'object_not_in_prerequisite_state';
     ELSIF p_key IS NULL OR p_key !~ '^[ -~]{1,255}$' THEN

@@ -40,11 +40,11 @@ LOCK_ACCOUNTS = text("""
 OPEN_ACCOUNTS = text("""
     INSERT INTO accounts (tenant, code, currency, allow_overdraft, shadow)
     SELECT n.tenant, n.code, n.currency,
-        n.may_overdraw OR (coalesce(o.allow_overdraft, false) AND n.code LIKE '%:available'), :shadow
+        n.may_overdraw OR (coalesce(o.allow_overdraft, false) AND n.code LIKE '%available'), :shadow
     FROM unnest(CAST(:tenants AS text[]), CAST(:codes AS text[]), CAST(:currencies AS text[]),
         CAST(:may_overdraw AS boolean[])) AS n (tenant, code, currency, may_overdraw)
     LEFT JOIN wallet_owners o
-        ON o.tenant = n.tenant AND o.owner = substring(n.code from '^wallet:(.+):(?:available|held)$')
+        ON o.tenant = n.tenant AND o.owner = substring(n.code from '^wallet:(.+):(available|held)$')
     ORDER BY n.tenant, n.code, n.currency
     ON CONFLICT (tenant, code, currency) DO NOTHING
 """)
@@ -104,7 +104,8 @@ def post(
 
     Postings take effect one after another, as if each had been posted alone: an earlier credit pays for a later
     debit. `shadow` opens new accounts in shadow mode. A provider's clock may run ahead of ours: a time later than
-    `now` is recorded as `now`. Raises PostingRaced when another transaction took one of the keys meanwhile: roll back and run again.
+    `now` is recorded as `now`. Raises PostingRaced when another transaction took one of the keys meanwhile: roll
+    back and run again.
     """
     if not postings:
         return []

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from models.base import Instant, metadata
 
-OWNER_OF_CODE = r"substring(code from '^wallet:(.+):(?:available|held)$')"
+OWNER_OF_CODE = r"substring(code from '^wallet:(.+):(available|held)$')"
 
 accounts = Table(
     "accounts",

@@ -1,0 +1,169 @@
+"""The invariants of the ledger and of the path money takes to it: named SQL checks, each with its remedy.
+
+The same set runs in `ledgerbeat verify`, in the hourly schedule and in the tests. A check selects what is broken:
+(tenant, subject, detail) rows, at most BROKEN_ROWS_MAX each, so that an empty answer is the proof.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+BROKEN_ROWS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One promise: what it means, what to do when it is broken, and the query for what breaks it."""
+
+    name: str
+    meaning: str
+    remedy: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One thing that breaks an invariant."""
+
+    tenant: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one invariant's query found; clean when `broken` is empty."""
+
+    name: str
+    meaning: str
+    remedy: str
+    broken: tuple[Broken, ...]
+
+
+INVARIANTS: Sequence[Invariant] = (
+    Invariant(
+        "transactions_sum_to_zero",
+        "every ledger transaction has entries, and they sum to zero in each currency",
+        "entries were written around the trigger: compare with a backup, then correct with a new transaction",
+        """
+        SELECT t.tenant, 'transaction ' || t.id, coalesce(x.currency, '?') || ' sum ' || coalesce(x.total::text, 'none')
+        FROM ledger_transactions t
+        LEFT JOIN (
+            SELECT e.transaction_id, a.currency, sum(e.amount_minor) AS total
+            FROM ledger_entries e LEFT JOIN accounts a ON a.id = e.account_id GROUP BY 1, 2
+        ) x ON x.transaction_id = t.id
+        WHERE (x.transaction_id IS NULL OR x.total <> 0 OR x.currency IS NULL)
+        """,
+    ),
+    Invariant(
+        "entries_belong_to_a_transaction",
+        "every entry belongs to a transaction and an account of the same tenant",
+        "entries were written around the trigger: compare with a backup",
+        """
+        SELECT coalesce(t.tenant, a.tenant, '?') AS tenant, 'entry ' || e.id, 'transaction ' || e.transaction_id
+        FROM ledger_entries e
+        LEFT JOIN ledger_transactions t ON t.id = e.transaction_id
+        LEFT JOIN accounts a ON a.id = e.account_id
+        WHERE (t.id IS NULL OR a.id IS NULL OR a.tenant <> t.tenant)
+        """,
+    ),
+    Invariant(
+        "balances_equal_their_entries",
+        "an account's balance is the sum of its entries",
+        "a balance was changed by hand: 'ledgerbeat wallets history' shows the entries, which are the truth",
+        """
+        SELECT a.tenant, 'account ' || a.id || ' ' || a.code || ' ' || a.currency,
+            'balance ' || a.balance_minor || ', entries ' || coalesce(x.total, 0)
+        FROM accounts a
+        LEFT JOIN (SELECT account_id, sum(amount_minor) AS total FROM ledger_entries GROUP BY 1) x
+            ON x.account_id = a.id
+        WHERE a.balance_minor <> coalesce(x.total, 0)
+        """,
+    ),
+    Invariant(
+        "running_balances_add_up",
+        "each entry's balance_after is the one before it plus its amount",
+        "two writers moved one account at once, around post(): look for writes that did not come from it",
+        """
+        SELECT a.tenant, 'entry ' || x.id, 'account ' || a.id || ' balance after ' || x.balance_after_minor
+        FROM (
+            SELECT id, account_id, balance_after_minor,
+                amount_minor + coalesce(lag(balance_after_minor) OVER (PARTITION BY account_id ORDER BY id), 0)
+                    AS expected
+            FROM ledger_entries
+        ) x JOIN accounts a ON a.id = x.account_id
+        WHERE x.balance_after_minor <> x.expected
+        """,
+    ),
+    Invariant(
+        "wallets_are_not_overdrawn",
+        "an account without overdraft is never below zero, unless its tenant is in shadow mode",
+        "the CHECK constraint accounts_not_overdrawn is gone or was bypassed: restore it",
+        """
+        SELECT a.tenant, 'account ' || a.id || ' ' || a.code || ' ' || a.currency, 'balance ' || a.balance_minor
+        FROM accounts a WHERE a.balance_minor < 0 AND NOT a.allow_overdraft AND NOT a.shadow
+        """,
+    ),
+    Invariant(
+        "done_wallet_jobs_stand_in_the_ledger",
+        "every wallet job that is done has its ledger transaction, every refused one has none",
+        "the job's state and its effect parted ways: 'ledgerbeat jobs show' the id; correct with a new job",
+        """
+        SELECT j.tenant, 'job ' || j.id, j.name || ' is ' || j.state
+        FROM jobs j
+        LEFT JOIN ledger_transactions t
+            ON t.tenant = j.tenant AND t.idempotency_key = j.name || ':' || j.idempotency_key
+        WHERE j.name IN ('wallets.credit', 'wallets.debit', 'wallets.transfer') AND j.origin = 'app'
+            AND (j.state = 'done') <> (t.id IS NOT NULL)
+        """,
+    ),
+    Invariant(
+        "deposits_agree_with_the_ledger",
+        "a deposit's captured, refunded and charged back amounts are what its ledger transactions moved",
+        "'ledgerbeat wallets history' on the provider's clearing account shows the transactions of the deposit",
+        """
+        SELECT d.tenant, 'deposit:' || d.provider || ':' || d.reference,
+            'deposit says ' || d.captured_minor - d.refunded_minor - d.charged_back_minor
+                || ', ledger says ' || coalesce(x.moved, 0)
+        FROM deposits d
+        LEFT JOIN (
+            SELECT t.tenant, t.subject, -sum(e.amount_minor) AS moved
+            FROM ledger_transactions t
+            JOIN ledger_entries e ON e.transaction_id = t.id
+            JOIN accounts a ON a.id = e.account_id
+            WHERE t.subject LIKE 'deposit:%' AND a.code LIKE 'provider:%clearing'
+            GROUP BY 1, 2
+        ) x ON x.tenant = d.tenant AND x.subject = 'deposit:' || d.provider || ':' || d.reference
+        WHERE d.captured_minor - d.refunded_minor - d.charged_back_minor <> coalesce(x.moved, 0)
+        """,
+    ),
+    Invariant(
+        "holds_are_settled_once",
+        "a hold is placed before it is settled, for the same amount",
+        "the hold's transactions carry the subject hold:<id>: read them in order, correct with a new transaction",
+        """
+        SELECT tenant, subject, string_agg(kind, ', ' ORDER BY id)
+        FROM ledger_transactions
+        WHERE subject LIKE 'hold:%'
+        GROUP BY tenant, subject
+        HAVING count(*) FILTER (WHERE kind = 'hold.placed') <> 1 OR count(*) > 2
+        """,
+    ),
+)
+
+
+def verify(session: Session, tenant: str | None = None) -> list[Check]:
+    """Ask every invariant, of one tenant or of all. Reads only."""
+    return [_check(session, invariant, tenant) for invariant in INVARIANTS]
+
+
+def _check(session: Session, invariant: Invariant, tenant: str | None) -> Check:
+    query = text(f"""
+        SELECT broken.* FROM ({invariant.query}) AS broken (tenant, subject, detail)
+        WHERE CAST(:tenant AS text) IS NULL OR broken.tenant = :tenant
+        ORDER BY 1, 2 LIMIT {BROKEN_ROWS_MAX}
+    """)  # noqa: S608 - the queries stand above, nothing of a caller's is in them
+    rows = session.execute(query, {"tenant": tenant})
+    return Check(invariant.name, invariant.meaning, invariant.remedy, tuple(Broken(*row) for row in rows))
