@@ -1,4 +1,8 @@
-"""Deposits expected and captured, and every webhook body ever received for them."""
+"""Deposits expected and captured, and every webhook body ever received for them.
+
+`object_ids` are the provider's ids of the payments made for the reference (two when the customer paid twice);
+`parts` holds each capture, refund and chargeback of them (tasks.webhooks.facts), of which the amounts are the sums.
+"""
 
 from sqlalchemy import (
     ARRAY,
@@ -38,8 +42,7 @@ deposits = Table(
     Column("charged_back_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("state", Text, nullable=False, server_default=text("'expected'")),
     Column("business_date", Date, nullable=False),
-    Column("provider_object_id", Text),
-    Column("sequence", BigInteger),
+    Column("object_ids", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("parts", JSONB, nullable=False, server_default=text("'{}'")),
     Column("version", BigInteger, nullable=False, server_default=text("0")),
     Column("job_id", Uuid),
@@ -51,8 +54,7 @@ deposits = Table(
     CheckConstraint(
         "captured_minor >= 0 AND refunded_minor >= 0 AND charged_back_minor >= 0", name="not_negative"
     ),
-    Index(None, "tenant", "provider", "provider_object_id",
-          postgresql_where=text("provider_object_id IS NOT NULL")),
+    Index(None, "object_ids", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
     Index(None, "tenant", "owner", "currency", "business_date"),
 )  # fmt: skip
 

@@ -52,7 +52,6 @@ CREATE INDEX jobs_queued_idx ON jobs (tenant, seq) WHERE state = 'queued';
 CREATE INDEX jobs_waiting_idx ON jobs (due_at) WHERE state IN ('cooling', 'parked');
 CREATE INDEX jobs_parked_idx ON jobs USING gin (wait_keys) WHERE state = 'parked';
 CREATE INDEX jobs_dead_idx ON jobs (tenant, seq) WHERE state = 'dead';
-CREATE INDEX jobs_tenant_seq_idx ON jobs (tenant, seq);
 
 CREATE TABLE job_outcomes (
     tenant text NOT NULL,

@@ -33,8 +33,7 @@ CREATE TABLE deposits (
     charged_back_minor bigint NOT NULL DEFAULT 0,
     state text NOT NULL DEFAULT 'expected',
     business_date date NOT NULL,
-    provider_object_id text,
-    sequence bigint,
+    object_ids text[] NOT NULL DEFAULT '{}',
     parts jsonb NOT NULL DEFAULT '{}',
     version bigint NOT NULL DEFAULT 0,
     job_id uuid,
@@ -46,8 +45,8 @@ CREATE TABLE deposits (
     CONSTRAINT deposits_not_negative CHECK
         (captured_minor >= 0 AND refunded_minor >= 0 AND charged_back_minor >= 0)
 );
-CREATE INDEX deposits_tenant_provider_provider_object_id_idx ON deposits (tenant, provider, provider_object_id)
-    WHERE provider_object_id IS NOT NULL;
+-- Without the pending list, which every look-up would have to read through.
+CREATE INDEX deposits_object_ids_idx ON deposits USING gin (object_ids) WITH (fastupdate = off);
 CREATE INDEX deposits_tenant_owner_currency_business_date_idx
     ON deposits (tenant, owner, currency, business_date);
 

@@ -42,6 +42,7 @@ GRANT EXECUTE ON FUNCTION enqueue_job TO ledgerbeat_worker, ledgerbeat_enqueue;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO ledgerbeat_worker;
 GRANT INSERT ON accounts, wallet_owners, ledger_transactions, ledger_entries, ledger_mismatches, jobs,
     job_outcomes, deposits, webhook_deliveries, schedule_slots, audit_events, tenants TO ledgerbeat_worker;
+GRANT USAGE ON SEQUENCE jobs_seq_seq TO ledgerbeat_worker;
 GRANT UPDATE (balance_minor, allow_overdraft, shadow) ON accounts TO ledgerbeat_worker;
 GRANT UPDATE (state, attempts, due_at, last_error, result, wait_keys, finished_at) ON jobs TO ledgerbeat_worker;
 GRANT UPDATE ON wallet_owners, job_outcomes, deposits, schedule_slots TO ledgerbeat_worker;
@@ -53,6 +54,7 @@ GRANT UPDATE (timezone, paused_at, ledger_mode, kyc_required, daily_deposit_limi
 
 DOWN = """
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM ledgerbeat_worker, ledgerbeat_enqueue;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM ledgerbeat_worker, ledgerbeat_enqueue;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM ledgerbeat_worker, ledgerbeat_enqueue;
 REVOKE ALL ON SCHEMA public FROM ledgerbeat_worker, ledgerbeat_enqueue;
 """

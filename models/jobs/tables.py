@@ -54,7 +54,6 @@ jobs = Table(
     Index("jobs_waiting_idx", "due_at", postgresql_where=text("state IN ('cooling', 'parked')")),
     Index("jobs_parked_idx", "wait_keys", postgresql_using="gin", postgresql_where=text("state = 'parked'")),
     Index("jobs_dead_idx", "tenant", "seq", postgresql_where=text("state = 'dead'")),
-    Index("jobs_tenant_seq_idx", "tenant", "seq"),
     postgresql_with={"fillfactor": "85"},
 )
 

@@ -79,12 +79,12 @@ class Batch:
     def decide(self, postings: Sequence[Posting]) -> list[Decision]:
         """One decision per posting, in order. Raises MalformedPosting when a group is torn apart."""
         decisions: list[Decision] = []
-        seen: set[str] = set()
-        for group, unit in _units(postings):
+        seen: set[tuple[str, str]] = set()
+        for (tenant, group), unit in _units(postings):
             if group is not None:
-                if group in seen:
+                if (tenant, group) in seen:
                     raise MalformedPosting(f"the postings of group {group} are not next to each other")
-                seen.add(group)
+                seen.add((tenant, group))
                 decisions += self._decide_group(list(unit))
             else:
                 decisions += [self._decide_one(posting) for posting in unit]
@@ -115,7 +115,14 @@ class Batch:
         for decision in decisions:
             if isinstance(decision, Write):
                 del self.standing[decision.posting.tenant, decision.posting.key]
-        return [_refuse_with_group(decision) for decision in decisions]
+        return [self._refuse_with_group(decision) for decision in decisions]
+
+    def _refuse_with_group(self, decision: Decision) -> Decision:
+        """Refused is what the group would have written, and the repetition of it within the group."""
+        fell = isinstance(decision, Write) or (
+            isinstance(decision, Replay) and decision.key not in self.standing
+        )
+        return Refused("group_refused") if fell else decision
 
     def _entries(self, posting: Posting) -> list[tuple[Entry, AccountKey]] | Refused:
         running: dict[AccountKey, int] = {}
@@ -164,8 +171,8 @@ def account_keys(postings: Iterable[Posting]) -> set[AccountKey]:
     return keys
 
 
-def _units(postings: Sequence[Posting]) -> Iterator[tuple[str | None, Iterator[Posting]]]:
-    return groupby(postings, key=lambda posting: posting.group)
+def _units(postings: Sequence[Posting]) -> Iterator[tuple[tuple[str, str | None], Iterator[Posting]]]:
+    return groupby(postings, key=lambda posting: (posting.tenant, posting.group))
 
 
 def _short(account: Account, amount: int, after: int) -> int:
@@ -175,7 +182,3 @@ def _short(account: Account, amount: int, after: int) -> int:
 
 def _conflict(posting: Posting) -> Refused:
     return Refused("idempotency_conflict", {"key": posting.key})
-
-
-def _refuse_with_group(decision: Decision) -> Decision:
-    return Refused("group_refused") if isinstance(decision, Write) else decision

@@ -32,8 +32,8 @@ class Leg:
 class Posting:
     """One ledger transaction asked for. `key` is unique per tenant, for ever; legs sum to zero per currency.
 
-    `occurred_at` is business time, `subject` what it is about (`deposit:<provider>:<reference>`). Postings with the
-    same `group` (next to each other in the batch) stand or fall together. `requires` is the key of a transaction that
+    `occurred_at` is business time, `subject` what it is about (`deposit:<provider>:<reference>`). Postings of a
+    tenant with the same `group` (next to each other in the batch) stand or fall together. `requires` is the key of a transaction that
     must stand already, in the ledger or earlier in the batch. Raises MalformedPosting.
     """
 
@@ -50,8 +50,8 @@ class Posting:
     def __post_init__(self) -> None:
         totals: dict[str, int] = {}
         for leg in self.legs:
-            if isinstance(leg.amount_minor, bool) or not 0 < abs(leg.amount_minor) <= BIGINT_MAX:
-                raise MalformedPosting(f"posting {self.key}: an amount is zero or past BIGINT")
+            if type(leg.amount_minor) is not int or not 0 < abs(leg.amount_minor) <= BIGINT_MAX:
+                raise MalformedPosting(f"posting {self.key}: an amount is zero, past BIGINT or not an integer")
             totals[leg.currency] = totals.get(leg.currency, 0) + leg.amount_minor
         if len(self.legs) < 2 or any(totals.values()):
             raise MalformedPosting(

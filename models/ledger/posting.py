@@ -1,7 +1,8 @@
 """post(): the only way into the ledger. Batch-first, created-gated, account rows locked in sorted order.
 
-A batch of any size costs at most five statements: lock the accounts (and make those that are new), look up the
-keys, write transactions, entries and balances in one statement, and fetch what the replays said the first time.
+A batch of any size costs three statements: lock the accounts, look up the keys, write transactions, entries and
+balances. Where needed two more open new accounts and lock them, one records mismatches, and one fetches what the
+replays said the first time: seven at most.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -144,11 +144,17 @@ INVARIANTS: Sequence[Invariant] = (
         "a hold is placed before it is settled, for the same amount",
         "the hold's transactions carry the subject hold:<id>: read them in order, correct with a new transaction",
         """
-        SELECT tenant, subject, string_agg(kind, ', ' ORDER BY id)
-        FROM ledger_transactions
-        WHERE subject LIKE 'hold:%'
-        GROUP BY tenant, subject
-        HAVING count(*) FILTER (WHERE kind = 'hold.placed') <> 1 OR count(*) > 2
+        SELECT t.tenant, t.subject, string_agg(t.kind, ', ' ORDER BY t.id) || '; still held ' || sum(x.held)
+        FROM ledger_transactions t
+        JOIN LATERAL (
+            SELECT coalesce(sum(e.amount_minor), 0) AS held
+            FROM ledger_entries e JOIN accounts a ON a.id = e.account_id
+            WHERE e.transaction_id = t.id AND a.code LIKE 'wallet:%:held'
+        ) x ON true
+        WHERE t.subject LIKE 'hold:%'
+        GROUP BY t.tenant, t.subject
+        HAVING count(*) FILTER (WHERE t.kind = 'hold.placed') <> 1 OR count(*) > 2
+            OR (count(*) = 2 AND sum(x.held) <> 0)
         """,
     ),
 )

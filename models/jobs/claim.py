@@ -1,0 +1,119 @@
+"""claim(): the oldest work of a lane, and what wakes the jobs that wait.
+
+A lane is a tenant. `queued` means due: whatever waits is `cooling` or `parked` with its `due_at`, and waking it makes
+it `queued`. So the order of a lane is `seq` alone, and no clock can turn it round.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.base import require_aware
+
+WEIGHT_MAX = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One claimed job. `attempts` counts the earlier ones."""
+
+    id: UUID
+    seq: int
+    tenant: str
+    name: str
+    origin: str
+    idempotency_key: str
+    args: dict[str, Any]
+    attempts: int
+    accepted_at: datetime
+    delivery_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A tenant with queued jobs; `due_since` is when the next one to be claimed fell due."""
+
+    tenant: str
+    due_since: datetime
+
+
+LOCK_LANE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('ledgerbeat.lane:' || :tenant, 0))")
+
+# The lane's oldest, as many as weigh at most :weight together, and at least one. A job weighs as many postings as it
+# asks for. Rows that an operator holds at this moment are left for the next batch.
+CLAIM = text("""
+    WITH oldest AS MATERIALIZED (
+        SELECT id, seq, CASE jsonb_typeof(args -> 'awards')
+            WHEN 'array' THEN greatest(jsonb_array_length(args -> 'awards'), 1) ELSE 1 END AS weight
+        FROM jobs WHERE tenant = :tenant AND state = 'queued' ORDER BY seq LIMIT :limit
+    ), batch AS MATERIALIZED (
+        SELECT id FROM (SELECT id, row_number() OVER up AS nth, sum(weight) OVER up AS weight
+                        FROM oldest WINDOW up AS (ORDER BY seq)) AS running
+        WHERE nth = 1 OR weight <= :weight
+    )
+    SELECT j.id, j.seq, j.tenant, j.name, j.origin, j.idempotency_key, j.args, j.attempts, j.accepted_at, j.delivery_id
+    FROM jobs j JOIN batch USING (id)
+    WHERE j.state = 'queued' ORDER BY j.seq FOR NO KEY UPDATE OF j SKIP LOCKED
+""")
+
+# One index probe per tenant, however long the lanes are.
+LANES = text("""
+    SELECT t.tenant, next.due_at
+    FROM tenants t CROSS JOIN LATERAL (
+        SELECT j.due_at FROM jobs j WHERE j.tenant = t.tenant AND j.state = 'queued' ORDER BY j.seq LIMIT 1) AS next
+    ORDER BY next.due_at
+""")
+
+WAKE_DUE = text("""
+    WITH due AS (
+        SELECT id FROM jobs WHERE state IN ('cooling', 'parked') AND due_at <= :now
+        ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE jobs j SET state = 'queued', wait_keys = NULL FROM due WHERE j.id = due.id
+""")
+
+WAKE = text("""
+    UPDATE jobs SET state = 'queued', wait_keys = NULL, due_at = :now
+    WHERE tenant = :tenant AND state = 'parked' AND wait_keys && CAST(:wait_keys AS text[])
+""")
+
+
+def lock_lane(session: Session, tenant: str) -> bool:
+    """Take the lane until the transaction ends; False when someone else has it. Never waits."""
+    return bool(session.execute(LOCK_LANE, {"tenant": tenant}).scalar_one())
+
+
+def claim(session: Session, tenant: str, *, limit: int, weight_max: int = WEIGHT_MAX) -> list[Job]:
+    """The oldest queued jobs of the lane, in order, locked until the transaction ends. Take the lane first."""
+    values = {"tenant": tenant, "limit": limit, "weight": weight_max}
+    return [Job(**row) for row in session.execute(CLAIM, values).mappings()]
+
+
+def lanes_with_work(session: Session) -> list[Lane]:
+    """Every lane with queued jobs, the one that has waited longest first."""
+    return [Lane(row.tenant, row.due_at) for row in session.execute(LANES)]
+
+
+def wake_due(session: Session, *, now: datetime, limit: int) -> int:
+    """Queue the cooling and parked jobs whose time has come, the most overdue first. How many."""
+    return _changed(session, WAKE_DUE, {"now": require_aware(now), "limit": limit})
+
+
+def wake(session: Session, tenant: str, wait_keys: Collection[str], *, now: datetime) -> int:
+    """Queue the parked jobs that wait for any of these keys. How many.
+
+    To be called in the transaction that brings about what they wait for, with the lane taken.
+    """
+    if not wait_keys:
+        return 0
+    values = {"tenant": tenant, "wait_keys": sorted(wait_keys), "now": require_aware(now)}
+    return _changed(session, WAKE, values)
+
+
+def _changed(session: Session, statement: Any, values: dict[str, Any]) -> int:
+    return int(session.execute(statement, values).rowcount)  # type: ignore[attr-defined]

@@ -1,0 +1,5 @@
+"""`python -m ops.cli` is `ledgerbeat`."""
+
+from ops.cli import main
+
+main()

@@ -1,0 +1,74 @@
+"""How commands print: tables for people, JSON for scripts."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document; times in ISO 8601 UTC, ids as text, bytes as text or base64."""
+    click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+    """A table, or the sentence `empty`. Wide when piped, so that nothing is cut."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        numeric = column.endswith(("minor", "amount", "balance", "tries", "available", "held"))
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    count = 0
+    for row in rows:
+        table.add_row(*(_shown(cell) for cell in row))
+        count += 1
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table) if count else click.echo(empty)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """One `name: value` line each."""
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S%z")
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=_plain, ensure_ascii=False)
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case bytes() | memoryview():
+            return _text(bytes(value))
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return asdict(value)
+        case _:
+            return str(value)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"base64:{b64encode(raw).decode()}"

@@ -1,0 +1,32 @@
+"""Alembic to head, and the configured tenants into the database."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from models.tenants import sync_tenant_roles, sync_tenants
+from worker.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to head; safe to run twice, also at once. Needs the owner's login.
+
+    Then every configured tenant has its row, and exactly its `database_roles` may use the SQL door.
+    """
+    url = settings.require_database_url()
+    config = Config(str(ROOT / "alembic.ini"))
+    config.attributes["database_url"] = url
+    command.upgrade(config, "head")
+    engine = create_engine(url)
+    try:
+        with Session(engine) as session, session.begin():
+            sync_tenants(session, {name: tenant.timezone for name, tenant in settings.tenants.items()})
+            roles = {name: tenant.database_roles for name, tenant in settings.tenants.items()}
+            sync_tenant_roles(session, roles)
+    finally:
+        engine.dispose()
