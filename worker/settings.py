@@ -18,6 +18,7 @@ from models.errors import LedgerbeatError
 
 PREFIX = "LEDGERBEAT_"
 URL_NAMES = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 
@@ -63,11 +64,11 @@ class TenantSettings(Frozen):
 
 
 class Settings(Frozen):
-    """Everything that may differ between two installations."""
+    """Everything that may differ between two installations. URLs hold passwords: they stay out of its repr."""
 
-    database_url: str | None = None
-    redis_url: str | None = None
-    broker_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
+    redis_url: str | None = Field(default=None, repr=False)
+    broker_url: str | None = Field(default=None, repr=False)
     config: Path | None = None
     home: Path = Path(".ledgerbeat")
     http_port: int = Field(default=8080, ge=0, le=65535)
@@ -111,6 +112,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             values[name.lower()] = _read_file(Path(path), f"{PREFIX}{name}_FILE")
     if "database_url" in values:
         values["database_url"] = _psycopg_url(values["database_url"])
+    if values.get("redis_url", "redis://").partition("://")[0] not in REDIS_SCHEMES:
+        raise SettingsError("LEDGERBEAT_REDIS_URL must start with redis://, rediss:// or unix://")
     if "config" in values:
         values["tenants"] = _load_tenants(Path(values["config"]), env)
     try:
@@ -129,8 +132,8 @@ def _psycopg_url(url: str) -> str:
 def _read_file(path: Path, setting: str) -> str:
     try:
         content = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text, or not a path"
         raise SettingsError(f"{setting}: cannot read {path} ({reason})") from None
     if not content:
         raise SettingsError(f"{setting}: {path} is empty")
@@ -145,6 +148,8 @@ def _load_tenants(path: Path, env: Mapping[str, str]) -> dict[str, TenantSetting
     if unknown := sorted(set(document) - {"tenants"}):
         raise SettingsError(f"{path}: unknown table [{unknown[0]}]; only [tenants.<name>] is expected")
     tables = document.get("tenants", {})
+    if not isinstance(tables, dict):
+        raise SettingsError(f"{path}: tenants must be tables, [tenants.<name>]")
     tenants = {name: _load_tenant(name, table, path, env) for name, table in tables.items()}
     _refuse_shared_tokens(tenants, path)
     return tenants

@@ -32,9 +32,9 @@ class Leg:
 class Posting:
     """One ledger transaction asked for. `key` is unique per tenant, for ever; legs sum to zero per currency.
 
-    `occurred_at` is business time, `subject` what it is about (`deposit:<provider>:<reference>`). Postings of a
-    tenant with the same `group` (next to each other in the batch) stand or fall together. `requires` is the key of a transaction that
-    must stand already, in the ledger or earlier in the batch. Raises MalformedPosting.
+    `occurred_at` is business time, `subject` what it is about (`deposit:<provider>:<reference>`). Postings of one
+    tenant with the same `group` (next to each other in the batch) stand or fall together. `requires` is the key of
+    a transaction that must stand already, in the ledger or earlier in the batch. Raises MalformedPosting.
     """
 
     tenant: str
@@ -51,7 +51,9 @@ class Posting:
         totals: dict[str, int] = {}
         for leg in self.legs:
             if type(leg.amount_minor) is not int or not 0 < abs(leg.amount_minor) <= BIGINT_MAX:
-                raise MalformedPosting(f"posting {self.key}: an amount is zero, past BIGINT or not an integer")
+                raise MalformedPosting(
+                    f"posting {self.key}: an amount is zero, past BIGINT or not an integer"
+                )
             totals[leg.currency] = totals.get(leg.currency, 0) + leg.amount_minor
         if len(self.legs) < 2 or any(totals.values()):
             raise MalformedPosting(
