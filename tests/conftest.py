@@ -1,0 +1,160 @@
+"""Real servers for every test: one PostgreSQL and one Redis per test process, one database per test.
+
+With both LEDGERBEAT_DATABASE_URL and LEDGERBEAT_REDIS_URL set those servers are used, else embedded ones are started. The
+database that the URL names is only connected to: tests make their own, cloned from a migrated template, and drop them.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from models.tenants import sync_tenants
+from ops.embedded import EmbeddedServices
+from worker.database import Transaction, make_engine, transactions
+from worker.settings import load_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+REDIS_DATABASES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Addresses of the servers that all tests of this process share; never stop these."""
+
+    database_url: str
+    redis_url: str
+
+
+@pytest.fixture(scope="session")
+def services(worker_number: int) -> Iterator[Server]:
+    """The shared servers. A test that stops or freezes one starts its own with `EmbeddedServices`."""
+    settings = load_settings()
+    if settings.database_url and settings.redis_url:
+        yield Server(settings.database_url, _redis_database(settings.redis_url, worker_number))
+        return
+    home = Path(tempfile.mkdtemp(prefix="ledgerbeat-tests-"))
+    home.chmod(0o711)
+    try:
+        with EmbeddedServices(home, durable=False) as embedded:
+            yield Server(embedded.services.database_url, embedded.services.redis_url)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def worker_number() -> int:
+    """0, 1, 2, ... for the processes of pytest-xdist; 0 without it."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@pytest.fixture(scope="session")
+def template_database(services: Server) -> Iterator[str]:
+    """The name of a database migrated to head, which nobody may stay connected to."""
+    with _new_database(services.database_url, "template0") as url:
+        migrate(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def database_url(services: Server, template_database: str) -> Iterator[str]:
+    """A migrated, empty database of the test's own. The URL's user owns it."""
+    with _new_database(services.database_url, template_database) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(services: Server) -> Iterator[str]:
+    """A database without any table: for tests of the migrations."""
+    with _new_database(services.database_url, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine that acts as `ledgerbeat_worker`, as the real processes do, so that grants are tested too."""
+    engine = make_engine(database_url, role="ledgerbeat_worker", pool_size=10)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def transaction(engine: Engine) -> Transaction:
+    """`with transaction() as session:` is one transaction, as `ledgerbeat_worker`."""
+    return transactions(engine)
+
+
+@pytest.fixture
+def owner_transaction(database_url: str) -> Iterator[Transaction]:
+    """The same as the database's owner: for arranging what a worker may not do."""
+    engine = make_engine(database_url)
+    yield transactions(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def redis_url(services: Server) -> Iterator[str]:
+    """An empty Redis database of this test process's own."""
+    client = redis.Redis.from_url(services.redis_url)
+    client.flushdb()
+    yield services.redis_url
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def tenant(transaction: Transaction) -> str:
+    """The tenant "acme" (Europe/Istanbul); "globex" (UTC) exists beside it."""
+    with transaction() as session:
+        sync_tenants(session, {"acme": "Europe/Istanbul", "globex": "UTC"})
+    return "acme"
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The test's business time: a quiet Saturday noon, in UTC."""
+    return datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Alembic to `revision`, upwards."""
+    config = Config(ROOT / "alembic.ini")
+    config.attributes["database_url"] = url
+    command.upgrade(config, revision)
+
+
+@contextmanager
+def _new_database(server_url: str, template: str) -> Iterator[str]:
+    """A database cloned from `template`; dropped at the end, whoever is still connected."""
+    name = f"ledgerbeat_test_{uuid4().hex[:12]}"
+    _run(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        _run(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _run(server_url: str, statement: str) -> None:
+    url = make_url(server_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _redis_database(url: str, number: int) -> str:
+    """The URL with the database number that belongs to this test process."""
+    path = make_url(url).database or "0"
+    chosen = str((int(path) + number) % REDIS_DATABASES)
+    return make_url(url).set(database=chosen).render_as_string(hide_password=False)
