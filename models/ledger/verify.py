@@ -149,7 +149,7 @@ INVARIANTS: Sequence[Invariant] = (
         JOIN LATERAL (
             SELECT coalesce(sum(e.amount_minor), 0) AS held
             FROM ledger_entries e JOIN accounts a ON a.id = e.account_id
-            WHERE e.transaction_id = t.id AND a.code LIKE 'wallet:%:held'
+            WHERE e.transaction_id = t.id AND a.code LIKE '%held' AND a.owner IS NOT NULL
         ) x ON true
         WHERE t.subject LIKE 'hold:%'
         GROUP BY t.tenant, t.subject
