@@ -85,13 +85,25 @@ class Doors:
 
     def at_sandbox(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """A call to the sandbox provider; it answers with webhooks of its own."""
-        key = self.settings.tenants[TENANT].providers["sandbox"].api_key
-        token = key.get_secret_value() if key is not None else ""
-        headers = {"authorization": f"Bearer {token}"}
-        answer = self.http.post(f"{self.sandbox_url}{path}", json=body, headers=headers, timeout=40)
+        answer = self.http.post(
+            f"{self.sandbox_url}{path}", json=body, headers=self._sandbox_headers(), timeout=40
+        )
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
+
+    def log_sandbox_webhooks(self) -> None:
+        """Note how the webhooks fared that the sandbox sent by itself."""
+        answer = self.http.get(f"{self.sandbox_url}/_webhooks", headers=self._sandbox_headers())
+        answer.raise_for_status()
+        for event in answer.json()["data"]:
+            what = f"{event['type']} {event['data']['reference']}"
+            note = f"sent {event['tries']} times" if event["tries"] > 1 else ""
+            self.log.append(Answer("webhook", what, str(event["last_status"]), note))
+
+    def _sandbox_headers(self) -> dict[str, str]:
+        key = self.settings.tenants[TENANT].providers["sandbox"].api_key
+        return {"authorization": f"Bearer {key.get_secret_value() if key is not None else ''}"}
 
     def _note(self, door: str, what: str, answer: httpx.Response) -> None:
         body = answer.json()

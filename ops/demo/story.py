@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ops.demo.doors import Answer, Doors
+from ops.demo.doors import Doors
 from ops.demo.vendors import FORGERY, adyen_authorisation, stripe_charge
 
 EXPECTED_WALLETS = {
@@ -44,12 +44,7 @@ def deposits_at_the_sandbox(doors: Doors) -> None:
     deposit = doors.at_sandbox("/deposits", order | {"metadata": {"fault": "webhook_reordered"}})
     doors.at_sandbox(f"/deposits/{deposit['id']}/refunds", {"amount_minor": 1_000})
     doors.at_sandbox("/_flush", {"timeout_seconds": 30})
-    doors.log.append(
-        Answer("webhook", "deposit.captured order-1001, three times", "202", "sent by the sandbox")
-    )
-    doors.log.append(
-        Answer("webhook", "deposit.refunded order-1004, then its capture", "202", "sent by the sandbox")
-    )
+    doors.log_sandbox_webhooks()
 
 
 def stripe_and_adyen(doors: Doors) -> None:
