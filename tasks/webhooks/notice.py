@@ -1,0 +1,61 @@
+"""What a `webhooks.event` job carries, and which deposit it means. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from models.errors import InvalidArguments
+from tasks.webhooks.facts import Deposit
+from worker.providers.port import ProviderEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An authentic event of the tenant's provider account `provider`."""
+
+    provider: str
+    event: ProviderEvent
+
+    @classmethod
+    def from_args(cls, args: Mapping[str, Any]) -> Self:
+        """From the job's arguments: `ProviderEvent.as_args()` and `provider`. Raises InvalidArguments."""
+        given = dict(args)
+        provider = given.pop("provider", None)
+        if not isinstance(provider, str):
+            raise InvalidArguments(
+                "no provider", [{"pointer": "/provider", "message": "This field is required."}]
+            )
+        try:
+            return cls(provider, ProviderEvent.from_args(given))
+        except ValueError as error:
+            raise InvalidArguments(str(error), [{"pointer": "", "message": str(error)}]) from None
+
+
+def references(notices: Sequence[Notice]) -> set[tuple[str, str]]:
+    """(provider, reference) of those that name one."""
+    return {(one.provider, one.event.reference) for one in notices if one.event.reference is not None}
+
+
+def object_ids(notices: Sequence[Notice]) -> set[str]:
+    """The payments that they name."""
+    return {one.event.object_id for one in notices if one.event.object_id is not None}
+
+
+def assign(notices: Sequence[Notice], deposits: Mapping[int, Deposit]) -> list[int | None]:
+    """The deposit (its row id) that each notice means: by our reference, else by the payment.
+
+    A payment is also known by another notice of this very run that names it together with our reference.
+    """
+    rows = {(one.provider, one.reference): row_id for row_id, one in deposits.items()}
+    named = [rows.get((one.provider, one.event.reference or "")) for one in notices]
+    payments: dict[tuple[str, str | None], int] = {}
+    for row_id, deposit in deposits.items():
+        for object_id in deposit.object_ids:
+            payments.setdefault((deposit.provider, object_id), row_id)
+    for notice, row in zip(notices, named, strict=True):
+        if row is not None and notice.event.object_id is not None:
+            payments.setdefault((notice.provider, notice.event.object_id), row)
+    return [
+        payments.get((notice.provider, notice.event.object_id)) if row is None else row
+        for notice, row in zip(notices, named, strict=True)
+    ]

@@ -1,0 +1,86 @@
+"""The SQL of the webhooks: finding and locking deposits, writing them back, and what a posting took."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from tasks.webhooks.facts import Deposit
+
+# Every deposit that these events may mean, by our reference or by a payment of the provider's; in the order of
+# their ids, so that two batches never wait for each other in a circle.
+LOCK_DEPOSITS = text("""
+    SELECT d.id, d.provider, d.reference, d.owner, d.currency, d.expected_minor, d.object_ids, d.parts
+    FROM deposits d
+    WHERE d.id IN (
+        SELECT r.id
+        FROM unnest(CAST(:providers AS text[]), CAST(:references AS text[])) AS k (provider, reference)
+        JOIN deposits r ON r.tenant = :tenant AND r.provider = k.provider AND r.reference = k.reference
+        UNION
+        SELECT o.id FROM deposits o WHERE o.tenant = :tenant AND o.object_ids && CAST(:object_ids AS text[]))
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+""")
+
+SAVE_DEPOSITS = text("""
+    UPDATE deposits d SET
+        captured_minor = n.captured_minor, refunded_minor = n.refunded_minor,
+        charged_back_minor = n.charged_back_minor, state = n.state, parts = CAST(n.parts AS jsonb),
+        object_ids = ARRAY(SELECT jsonb_array_elements_text(CAST(n.object_ids AS jsonb))),
+        version = d.version + 1, updated_at = :now
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:captured AS bigint[]), CAST(:refunded AS bigint[]),
+        CAST(:charged_back AS bigint[]), CAST(:states AS text[]), CAST(:parts AS text[]),
+        CAST(:object_ids AS text[]))
+        AS n (id, captured_minor, refunded_minor, charged_back_minor, state, parts, object_ids)
+    WHERE d.id = n.id
+""")
+
+# What each of these postings took from each account; the clearing account is the other side and left out.
+TAKEN = text("""
+    SELECT t.idempotency_key, a.code, -sum(e.amount_minor)::bigint AS taken_minor
+    FROM ledger_transactions t
+    JOIN ledger_entries e ON e.transaction_id = t.id
+    JOIN accounts a ON a.id = e.account_id
+    WHERE t.tenant = :tenant AND t.idempotency_key = ANY(CAST(:keys AS text[])) AND a.code NOT LIKE 'provider:%'
+    GROUP BY 1, 2
+""")
+
+
+def lock_deposits(
+    session: Session, tenant: str, references: Collection[tuple[str, str]], object_ids: Collection[str]
+) -> dict[int, Deposit]:
+    """Row id -> facts, locked until the transaction ends. `references` are (provider, reference)."""
+    named = sorted(references)
+    columns = {"providers": [provider for provider, _ in named], "references": [name for _, name in named]}
+    values = {"tenant": tenant, "object_ids": sorted(object_ids)} | columns
+    return {
+        row["id"]: Deposit.from_row(dict(row)) for row in session.execute(LOCK_DEPOSITS, values).mappings()
+    }
+
+
+def save_deposits(session: Session, deposits: Mapping[int, Deposit], *, now: datetime) -> None:
+    """Write the facts and their sums back, one version further."""
+    if not deposits:
+        return
+    facts = list(deposits.values())
+    columns: dict[str, Sequence[Any]] = {
+        "ids": list(deposits),
+        "captured": [deposit.captured_minor for deposit in facts],
+        "refunded": [deposit.refunded_minor for deposit in facts],
+        "charged_back": [deposit.charged_back_minor for deposit in facts],
+        "states": [deposit.state for deposit in facts],
+        "parts": [json.dumps(deposit.parts_json()) for deposit in facts],
+        "object_ids": [json.dumps(deposit.object_ids) for deposit in facts],
+    }
+    session.execute(SAVE_DEPOSITS, columns | {"now": now})
+
+
+def taken(session: Session, tenant: str, keys: Collection[str]) -> dict[str, dict[str, int]]:
+    """Ledger key -> account code -> minor units taken by that posting (negative: given)."""
+    found: dict[str, dict[str, int]] = {}
+    if keys:
+        for key, code, minor in session.execute(TAKEN, {"tenant": tenant, "keys": sorted(keys)}):
+            found.setdefault(key, {})[code] = minor
+    return found

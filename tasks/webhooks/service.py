@@ -1,0 +1,165 @@
+"""Provider events take effect: find their deposits, decide, post, and write down what became of each.
+
+One run of events costs a constant number of statements. Deposits whose events must wait for a posting of the same
+run (a refund and its reversal, told together) take another round; so do those of which the ledger refused one.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from models.base import require_aware
+from models.jobs.claim import wake
+from models.jobs.outcomes import Dead, Done, Outcome, Parked
+from models.ledger.outcomes import Leg, Posting, PostingOutcome, Refused
+from models.ledger.posting import post
+from models.tenants import Tenant
+from tasks.intake.port import Work
+from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
+from tasks.webhooks.folding import Case, Fold, fold
+from tasks.webhooks.notice import Notice, assign, object_ids, references
+from tasks.webhooks.rows import lock_deposits, save_deposits, taken
+from worker.providers.port import ProviderEvent
+
+_Answer = tuple[Decision, int | None]
+"""The final decision, and the ledger transaction that it made."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A posting of one round, and the event and deposit it is for."""
+
+    row_id: int
+    position: int
+    posting: Posting
+
+
+def apply_events(
+    session: Session, work: Sequence[Work[Notice]], *, tenant: Tenant, now: datetime
+) -> list[Outcome]:
+    """Handler of `webhooks.event`: one outcome per event, in order."""
+    notices = [one.args for one in work]
+    deposits = lock_deposits(session, tenant.name, references(notices), object_ids(notices))
+    cases = {row_id: Case(deposit) for row_id, deposit in deposits.items()}
+    final: dict[int, _Answer] = {}
+    for position, row_id in enumerate(assign(notices, deposits)):
+        if row_id is None:
+            final[position] = (decide(None, notices[position].provider, notices[position].event), None)
+        else:
+            cases[row_id].waiting.append(position)
+    while open_cases := {row_id: case for row_id, case in cases.items() if case.waiting}:
+        final |= _round(session, open_cases, work, tenant, now)
+    _save(session, tenant.name, cases, now)
+    return [_outcome(notices[position].event, *final[position]) for position in range(len(work))]
+
+
+def _round(
+    session: Session, cases: Mapping[int, Case], work: Sequence[Work[Notice]], tenant: Tenant, now: datetime
+) -> dict[int, _Answer]:
+    """Decide and post as much as can be at once. Each case comes nearer its end: by an event, or by care."""
+    events = [one.args.event for one in work]
+    folds = {row_id: fold(case, events) for row_id, case in cases.items()}
+    planned = _plan(session, folds, work, tenant.name, now)
+    outcomes = post(session, [one.posting for one in planned], now=now, shadow=tenant.shadow)
+    stands = {one.position: outcome for one, outcome in zip(planned, outcomes, strict=True)}
+    refusals = {one.row_id: one for one in planned if isinstance(stands[one.position], Refused)}
+    final: dict[int, _Answer] = {}
+    for row_id, folded in folds.items():
+        if row_id in refusals:
+            final |= _refuse(cases[row_id], refusals[row_id], folded, stands)
+        else:
+            final |= _settle(cases[row_id], folded, stands)
+    return final
+
+
+def _plan(
+    session: Session, folds: Mapping[int, Fold], work: Sequence[Work[Notice]], tenant: str, now: datetime
+) -> list[_Planned]:
+    """The postings of a round; those of one deposit stand or fall together."""
+    applied = [
+        (row_id, folded.deposit.subject, position, decision)
+        for row_id, folded in folds.items()
+        for position, decision in folded.settled.items()
+        if isinstance(decision, Apply) and decision.key
+    ]
+    took = taken(session, tenant, {key for _, _, _, decision in applied for key in decision.undoes})
+    return [
+        _Planned(
+            row_id,
+            position,
+            Posting(
+                tenant=tenant,
+                key=decision.key or "",
+                kind=decision.kind,
+                legs=_legs(decision, took),
+                occurred_at=_occurred_at(work[position].args.event, now),
+                job_id=work[position].job.id,
+                subject=subject,
+                group=subject,
+            ),
+        )
+        for row_id, subject, position, decision in applied
+    ]
+
+
+def _legs(decision: Apply, took: Mapping[str, Mapping[str, int]]) -> tuple[Leg, ...]:
+    if not decision.undoes:
+        return decision.legs
+    total: Counter[str] = Counter()
+    for key in decision.undoes:
+        total.update(took.get(key, {}))
+    return decision.after.given_back(total, decision.undo_minor)
+
+
+def _settle(case: Case, folded: Fold, stands: Mapping[int, PostingOutcome]) -> dict[int, _Answer]:
+    """The facts are as decided; what parked has its answer once nothing is left to decide."""
+    case.changed = case.changed or any(isinstance(one, Apply) for one in folded.settled.values())
+    case.deposit, case.waiting = folded.deposit, list(folded.left)
+    decisions = {**folded.settled, **folded.parked}
+    return {position: (decision, _id(stands.get(position))) for position, decision in decisions.items()}
+
+
+def _refuse(
+    case: Case, refused: _Planned, folded: Fold, stands: Mapping[int, PostingOutcome]
+) -> dict[int, _Answer]:
+    """Nothing of this round stands for the deposit: go on with care, or let the one event go."""
+    if len(folded.settled) > 1:
+        case.careful = True
+        return {}
+    case.waiting.remove(refused.position)
+    answer = stands[refused.position]
+    code = answer.code if isinstance(answer, Refused) else "refused"
+    return {refused.position: (Reject(code, {"cause": f"the ledger refused {refused.posting.key}"}), None)}
+
+
+def _save(session: Session, tenant: str, cases: Mapping[int, Case], now: datetime) -> None:
+    changed = {row_id: case.deposit for row_id, case in cases.items() if case.changed}
+    save_deposits(session, changed, now=require_aware(now))
+    wake(session, tenant, {key for deposit in changed.values() for key in deposit.wait_keys}, now=now)
+
+
+def _outcome(event: ProviderEvent, decision: Decision, transaction_id: int | None) -> Outcome:
+    match decision:
+        case Apply(reason=reason):
+            return Done({"effect": event.move, "transaction_id": transaction_id}, reason)
+        case Ignore(reason):
+            return Done({"effect": "ignored", "cause": reason}, reason)
+        case Park(reason, wait_keys):
+            return Parked(reason, wait_keys)
+        case Reject(code, detail):
+            return Dead(code, detail)
+
+
+def _occurred_at(event: ProviderEvent, now: datetime) -> datetime:
+    """When it happened at the provider; now, where it does not say."""
+    try:
+        return require_aware(datetime.fromisoformat(event.occurred_at or ""))
+    except (ValueError, OverflowError):
+        return now
+
+
+def _id(outcome: PostingOutcome | None) -> int | None:
+    return None if outcome is None or isinstance(outcome, Refused) else outcome.transaction_id
