@@ -1,0 +1,287 @@
+"""What Stripe's events mean."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stripe.params import _webhook_endpoint_create_params as known
+
+from models.money import BIGINT_MAX, UnknownCurrency
+from tests.unit.providers.shapes import encoded, fixture, stripe_body
+from worker.providers import stripe
+from worker.providers.fields import NotUnderstood
+from worker.providers.port import MalformedEvent, ProviderEvent
+
+CHARGE, REFUND, DISPUTE = "ch_LedgerbeatCharge001", "re_LedgerbeatRefund001", "dp_LedgerbeatDispute01"
+INTENT = "pi_LedgerbeatIntent01"
+
+
+def parsed(type_: str, subject: str = "stripe_charge", **changes: Any) -> ProviderEvent:
+    (event,) = stripe.parse(stripe_body(type_, subject, **changes), {})
+    return event
+
+
+def test_a_capture_is_read_whole() -> None:
+    assert parsed("charge.succeeded") == ProviderEvent(
+        event_key="evt_LedgerbeatEvent0001",
+        type="charge.succeeded",
+        move="captured",
+        reference="dep-1001",
+        object_id=CHARGE,
+        part_id=CHARGE,
+        amount_minor=2500,
+        currency="EUR",
+        sequence=None,
+        occurred_at="2026-11-18T11:06:40+00:00",
+    )
+
+
+@pytest.mark.parametrize(
+    ("type_", "changes", "move", "part_id", "amount_minor"),
+    [
+        ("charge.succeeded", {"captured": True}, "captured", CHARGE, 2500),
+        ("charge.succeeded", {"captured": False, "amount_captured": 0}, None, None, None),
+        ("charge.captured", {"amount_captured": 2100}, "captured", CHARGE, 2100),
+        ("charge.captured", {"amount_captured": None}, "captured", CHARGE, 2500),
+        ("charge.failed", {"captured": False, "status": "failed"}, "failed", None, 2500),
+        ("charge.failed", {"captured": True, "status": "failed"}, "failed", None, 2500),
+        ("charge.expired", {"captured": False}, "failed", None, 2500),
+        ("charge.refunded", {"amount_refunded": 700}, "refund_total", None, 700),
+        ("charge.refunded", {"amount_refunded": 2500, "refunded": True}, "refund_total", None, 2500),
+        ("charge.refunded", {"captured": False, "amount_refunded": 2500}, "failed", None, 2500),
+        # 2500 authorised, 2100 captured: 400 went back unpaid, and amount_refunded counts them
+        ("charge.refunded", {"amount_captured": 2100, "amount_refunded": 400}, None, None, None),
+        ("charge.refunded", {"amount_captured": 2100, "amount_refunded": 500}, "refund_total", None, 100),
+        ("charge.pending", {"captured": False, "status": "pending"}, None, None, None),
+        ("charge.updated", {}, None, None, None),
+    ],
+)
+def test_events_of_a_charge(
+    type_: str, changes: dict[str, Any], move: str | None, part_id: str | None, amount_minor: int | None
+) -> None:
+    event = parsed(type_, **changes)
+    assert (event.move, event.part_id, event.amount_minor, event.problem) == (
+        move,
+        part_id,
+        amount_minor,
+        None,
+    )
+    assert event.reference == "dep-1001"
+
+
+@pytest.mark.parametrize("type_", ["refund.created", "refund.updated", "charge.refund.updated"])
+@pytest.mark.parametrize(
+    ("status", "move"),
+    [
+        ("succeeded", "refunded"),
+        ("failed", "refund_reversed"),
+        ("canceled", "refund_reversed"),
+        ("pending", None),
+        ("requires_action", None),
+        ("something_new", None),
+    ],
+)
+def test_events_of_a_refund(type_: str, status: str, move: str | None) -> None:
+    event = parsed(type_, "stripe_refund", status=status)
+    assert (event.move, event.problem, event.reference) == (move, None, INTENT)
+    if move:
+        assert (event.part_id, event.object_id, event.amount_minor) == (REFUND, CHARGE, 700)
+
+
+def test_a_failed_refund_is_taken_back() -> None:
+    event = parsed("refund.failed", "stripe_refund", status="failed")
+    assert (event.move, event.part_id, event.object_id) == ("refund_reversed", REFUND, CHARGE)
+
+
+@pytest.mark.parametrize(
+    ("type_", "status", "move"),
+    [
+        ("charge.dispute.created", "needs_response", "chargeback"),
+        ("charge.dispute.created", "under_review", "chargeback"),
+        ("charge.dispute.created", "warning_needs_response", None),
+        ("charge.dispute.created", "warning_under_review", None),
+        ("charge.dispute.created", "prevented", None),
+        ("charge.dispute.funds_withdrawn", "needs_response", "chargeback"),
+        ("charge.dispute.funds_reinstated", "under_review", "chargeback_reversed"),
+        ("charge.dispute.funds_reinstated", "won", "chargeback_reversed"),
+        ("charge.dispute.closed", "won", "chargeback_reversed"),
+        ("charge.dispute.closed", "lost", None),
+        ("charge.dispute.closed", "warning_closed", None),
+        ("charge.dispute.updated", "under_review", None),
+    ],
+)
+def test_events_of_a_dispute(type_: str, status: str, move: str | None) -> None:
+    event = parsed(type_, "stripe_dispute", status=status)
+    assert (event.move, event.problem) == (move, None)
+    if move:
+        assert (event.part_id, event.object_id, event.amount_minor) == (DISPUTE, CHARGE, 2500)
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "payment_intent.succeeded",
+        "payment_intent.canceled",
+        "payout.paid",
+        "payout.failed",
+        "transfer.created",
+        "topup.succeeded",
+        "balance.available",
+        "v2.core.account[requirements].updated",
+        "something.new",
+    ],
+)
+def test_other_events_move_nothing(type_: str) -> None:
+    event = parsed(type_)
+    assert (event.type, event.move, event.problem) == (type_, None, None)
+
+
+def test_a_thin_event_moves_nothing() -> None:
+    thin = {
+        "id": "evt_test_65R9Ijk8dKEYZcXeRWn16R9A7j1FSQ3w3TGDPLLGSM4CW0",
+        "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered",
+        "created": "2026-11-20T09:15:30.000Z",
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+    }
+    (event,) = stripe.parse(encoded(thin), {})
+    assert (event.event_key, event.move, event.problem, event.occurred_at) == (thin["id"], None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reference"),
+    [
+        ({"metadata": {"reference": "our ref / 7"}}, "our ref / 7"),
+        ({"metadata": {}}, INTENT),
+        ({"metadata": None}, INTENT),
+        ({"metadata": {}, "payment_intent": None}, CHARGE),
+    ],
+)
+def test_the_reference_is_ours_else_the_intent_else_the_charge(
+    changes: dict[str, Any], reference: str
+) -> None:
+    assert parsed("charge.succeeded", **changes).reference == reference
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "iso"),
+    [
+        ("eur", 2500, 2500),
+        ("EUR", 2500, 2500),
+        ("huf", 2500, 2500),
+        ("twd", 2500, 2500),
+        ("jpy", 2500, 2500),
+        ("krw", 1, 1),
+        ("isk", 2500, 25),
+        ("ugx", 100, 1),
+        ("mga", 25, 2500),
+        ("bhd", 2500, 2500),
+        ("tnd", 10, 10),
+        ("cve", 2500, 2500),
+    ],
+)
+def test_amounts_become_iso_minor_units(currency: str, amount: int, iso: int) -> None:
+    event = parsed("charge.succeeded", currency=currency, amount=amount, amount_captured=amount)
+    assert (event.amount_minor, event.currency, event.problem) == (iso, currency.upper(), None)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount"),
+    [
+        ("isk", 2550),
+        ("ugx", 99),
+        ("mga", BIGINT_MAX),
+        ("clf", 10_000),
+        ("uyi", 10),
+        ("iqd", 1000),
+        ("xxx", 100),
+        ("eu", 100),
+        ("\u0131dr", 100),
+        (None, 100),
+        ("eur", 0),
+        ("eur", -1),
+        ("eur", 1.0),
+        ("eur", "100"),
+        ("eur", True),
+        ("eur", BIGINT_MAX + 1),
+    ],
+)
+def test_an_amount_that_is_not_exact_is_a_problem(currency: Any, amount: Any) -> None:
+    event = parsed("charge.succeeded", currency=currency, amount=amount, amount_captured=amount)
+    assert (event.move, event.amount_minor) == (None, None)
+    assert event.problem is not None
+
+
+def test_stripes_exponents_are_documented_or_not_guessed() -> None:
+    assert [stripe.exponent(code) for code in ("EUR", "JPY", "ISK", "MGA", "KWD")] == [2, 0, 2, 0, 3]
+    with pytest.raises(NotUnderstood):
+        stripe.exponent("LYD")
+    with pytest.raises(UnknownCurrency):
+        stripe.exponent("QQQ")
+
+
+@pytest.mark.parametrize(
+    ("type_", "subject", "changes"),
+    [
+        ("charge.succeeded", "stripe_charge", {"captured": "true"}),
+        ("charge.succeeded", "stripe_charge", {"captured": None}),
+        ("charge.succeeded", "stripe_charge", {"id": None}),
+        ("charge.succeeded", "stripe_charge", {"id": "with space"}),
+        ("charge.succeeded", "stripe_charge", {"object": "payment"}),
+        ("charge.succeeded", "stripe_charge", {"metadata": {"reference": 7}}),
+        ("charge.succeeded", "stripe_charge", {"metadata": {"reference": ""}}),
+        ("charge.succeeded", "stripe_charge", {"metadata": {"reference": "x" * 256}}),
+        ("charge.refunded", "stripe_charge", {"amount_refunded": 0}),
+        ("charge.refunded", "stripe_charge", {"amount_refunded": None}),
+        ("charge.refunded", "stripe_charge", {"amount_refunded": 100, "amount_captured": 2100}),
+        ("refund.created", "stripe_refund", {"charge": None}),
+        ("refund.created", "stripe_refund", {"charge": {"id": "ch_1"}}),
+        ("refund.created", "stripe_refund", {"status": None}),
+        ("refund.created", "stripe_refund", {"amount": None}),
+        ("refund.failed", "stripe_refund", {"id": 7}),
+        ("charge.dispute.created", "stripe_dispute", {"status": ["needs_response"]}),
+        ("charge.dispute.created", "stripe_dispute", {"charge": ""}),
+        ("charge.dispute.funds_withdrawn", "stripe_dispute", {"currency": None}),
+    ],
+)
+def test_a_move_without_what_it_needs_is_a_problem(type_: str, subject: str, changes: dict[str, Any]) -> None:
+    event = parsed(type_, subject, **changes)
+    assert (event.event_key, event.type, event.move) == ("evt_LedgerbeatEvent0001", type_, None)
+    assert event.problem is not None
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"object": None}, {"object": []}])
+def test_an_event_without_its_object_is_a_problem(data: object) -> None:
+    body = encoded(fixture("stripe_event") | {"data": data})
+    (event,) = stripe.parse(body, {})
+    assert event.problem is not None
+
+
+@pytest.mark.parametrize("event_id", [None, "", 7, "ev t", "e" * 201])
+def test_without_any_identity_the_body_is_its_own(event_id: object) -> None:
+    envelope = json.loads(stripe_body("charge.succeeded")) | {"id": event_id}
+    (event,) = stripe.parse(encoded(envelope), {})
+    assert event.event_key.startswith("sha256:")
+    assert (event.move, event.problem is None) == (None, False)
+
+
+def test_a_move_that_needs_no_amount_survives_without() -> None:
+    event = parsed("refund.failed", "stripe_refund", amount=None)
+    assert (event.move, event.amount_minor, event.problem) == ("refund_reversed", None, None)
+
+
+def test_a_problem_repeats_nothing_personal() -> None:
+    event = parsed("charge.succeeded", currency="Jane Doe", description="Jane Doe")
+    assert "Jane" not in json.dumps(event.as_args())
+
+
+def test_every_row_of_the_table_is_a_type_stripe_knows() -> None:
+    source = Path(str(known.__file__)).read_text()
+    assert [type_ for type_ in stripe.MOVES if f'"{type_}"' not in source] == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"id":"evt_1","id":"evt_2"}'])
+def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedEvent):
+        stripe.parse(body, {})
