@@ -1,6 +1,6 @@
 """Real servers for every test: one PostgreSQL and one Redis per test process, one database per test.
 
-With both LEDGERBEAT_DATABASE_URL and LEDGERBEAT_REDIS_URL set those servers are used, else embedded ones are started. The
+With both LEDGERBEAT_DATABASE_URL and LEDGERBEAT_REDIS_URL set those servers are used, else embedded ones. The
 database that the URL names is only connected to: tests make their own, cloned from a migrated template, and drop them.
 """
 

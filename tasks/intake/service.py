@@ -1,0 +1,134 @@
+"""The drain of a lane: claim the oldest jobs, apply them in order, write down what became of each - one transaction.
+
+When a batch fails for a reason that may pass (deadlock, lost connection) it is run again. When it fails for good, the
+oldest part of it is run alone, half as long each time, until the job that fails stands alone: that one is set aside,
+its neighbours are not. Nothing of a failed batch remains, so running it again is safe.
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from models.errors import PostingRaced
+from models.jobs.claim import Job, claim, lock_lane
+from models.jobs.outcomes import Cooling, Dead, finish
+from tasks.intake.batch import BatchFailed, DrainReport, drain_batch
+from tasks.intake.port import Routing
+from worker.database import Transaction, is_transient
+from worker.telemetry import describe_error
+
+BATCH_ROWS_MAX = 200
+BATCHES_MAX = 20
+SECONDS_MAX = 2.0
+RETRIES_MAX = 5
+BACKOFF_SECONDS = 0.05
+ATTEMPTS_MAX = 5
+COOLING_SECONDS = 10
+CONTENTION = {"40001", "40P01", "55P03", "57014"}
+"""Serialization, deadlock, lock and statement timeouts: they pass, and when they do not, a job is the cause."""
+
+Result = TypeVar("Result")
+log = structlog.get_logger("ledgerbeat.intake")
+
+
+def drain(
+    transaction: Transaction,
+    tenant: str,
+    *,
+    routing: Routing,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None] = time.sleep,
+    batches_max: int = BATCHES_MAX,
+    seconds_max: float = SECONDS_MAX,
+) -> DrainReport:
+    """Drain the lane until it is empty, someone else has it, or its turn is over (then `more`).
+
+    A failing job is still set aside after the turn is over. Raises BatchFailed when the database stays away or
+    nothing could be claimed at all: the sweep comes back to the lane.
+    """
+    turn_ends = time.monotonic() + seconds_max
+    total: Counter[str] = Counter()
+    claimed = batches = suspects = 0
+    while suspects or (batches < batches_max and time.monotonic() < turn_ends):
+        limit = max(1, suspects // 2) if suspects else BATCH_ROWS_MAX
+        try:
+            report = _retrying(
+                partial(drain_batch, transaction, tenant, limit=limit, now=clock(), routing=routing), sleep
+            )
+        except BatchFailed as failed:
+            suspects = _narrow(transaction, failed, clock, sleep)
+            continue
+        if report.taken or not report.claimed:
+            return DrainReport(claimed, total, taken=report.taken)
+        suspects = max(0, suspects - report.claimed)
+        batches += 1
+        claimed += report.claimed
+        total.update(report.outcomes)
+    return DrainReport(claimed, total, more=True)
+
+
+def _narrow(
+    transaction: Transaction,
+    failed: BatchFailed,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+) -> int:
+    """Among how many of the oldest jobs the one that fails is now known to be: 0 when it has been set aside."""
+    if not failed.jobs or not _blames_a_job(failed.error):
+        raise failed
+    if len(failed.jobs) > 1:
+        return len(failed.jobs)
+    _retrying(partial(_set_aside, transaction, failed.jobs[0], failed.error, clock()), sleep)
+    return 0
+
+
+def _set_aside(transaction: Transaction, job: Job, error: BaseException, now: datetime) -> None:
+    """Cool the job, or bury it after ATTEMPTS_MAX, if it is still the next in its lane."""
+    outcome = after_failure(job, error, now)
+    with transaction() as session:
+        if not lock_lane(session, job.tenant) or claim(session, job.tenant, limit=1) != [job]:
+            return
+        finish(session, [(job, outcome)], now=now)
+    event = "intake.job.dead" if isinstance(outcome, Dead) else "intake.job.cooling"
+    cause, attempt = describe_error(error), job.attempts + 1
+    log.error(event, job_id=str(job.id), name=job.name, tenant=job.tenant, attempt=attempt, cause=cause)
+
+
+def after_failure(job: Job, error: BaseException, now: datetime) -> Cooling | Dead:
+    """10 s, 20 s, 40 s, 80 s, then dead. Neither names a value of the job."""
+    cause = describe_error(error)
+    if job.attempts + 1 >= ATTEMPTS_MAX:
+        return Dead("failed", {"cause": cause})
+    return Cooling(cause, now + timedelta(seconds=COOLING_SECONDS * 2**job.attempts))
+
+
+def _blames_a_job(error: BaseException) -> bool:
+    """False when the database itself is away: then no job is to blame, and all wait."""
+    if not _may_pass(error) or isinstance(error, PostingRaced):
+        return True
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in CONTENTION
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, PostingRaced) or is_transient(error)
+
+
+def _retrying(work: Callable[[], Result], sleep: Callable[[float], None]) -> Result:
+    """Run `work` again, up to RETRIES_MAX times, while its error may pass: 0 to 50, 100, 200, 400, 800 ms between."""
+    for attempt in range(RETRIES_MAX):
+        try:
+            return work()
+        except Exception as error:
+            cause = error.error if isinstance(error, BatchFailed) else error
+            if not _may_pass(cause):
+                raise
+            log.info("intake.batch.retried", attempt=attempt + 1, cause=describe_error(cause))
+        sleep(random.uniform(0, BACKOFF_SECONDS * 2**attempt))  # noqa: S311 - spreads retries, guards nothing
+    return work()

@@ -1,0 +1,109 @@
+"""Logs: dotted events with fields, for people or as JSON lines; no secret, no argument of a job, no SQL value."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
+from structlog.typing import EventDict, Processor
+
+from models.errors import LedgerbeatError
+
+ROOT = Path(__file__).resolve().parent.parent
+HIDDEN = "[hidden]"
+SECRET_WORDS = ("secret", "token", "password", "api_key", "authorization", "signature")
+SECRET_FIELDS = {"args", "kwargs", "body", "data", "database_url", "redis_url", "broker_url"}
+QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "alembic": logging.WARNING}
+
+
+def configure_logging(log_format: Literal["console", "json"], level: int = logging.INFO) -> None:
+    """Send everything that this process logs, by structlog or the standard library, to stderr in one form."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        hide_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer(log_format)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, threshold in QUIET.items():
+        logging.getLogger(name).setLevel(threshold)
+
+
+def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> EventDict:
+    """A processor that hides fields which are secret by their name or type, whatever they hold."""
+    return {name: HIDDEN if _is_secret(name, value) else value for name, value in event.items()}
+
+
+def describe_error(error: BaseException) -> str:
+    """What failed and where, with nothing that came from outside.
+
+    A database error is its SQLSTATE and the names it concerns; our own errors keep their message, which names ids
+    only; of any other the type and the line of ours are told, for its message may quote a value.
+    """
+    if isinstance(error, DBAPIError):
+        return _database_error(error)
+    if isinstance(error, LedgerbeatError):
+        return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__} at {_place(error)}"
+
+
+def _database_error(error: DBAPIError) -> str:
+    diagnosis = getattr(error.orig, "diag", None)
+    names: Mapping[str, Any] = {
+        "sqlstate": getattr(error.orig, "sqlstate", None),
+        "constraint": getattr(diagnosis, "constraint_name", None),
+        "table": getattr(diagnosis, "table_name", None),
+    }
+    known = ", ".join(f"{name} {value}" for name, value in names.items() if value)
+    return f"{type(error.orig).__name__} ({known or 'no answer from the database'}) at {_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of ours: path:line in function."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _is_ours(Path(frame.filename))] or list(frames)
+    if not ours:
+        return "an unknown place"
+    path = Path(ours[-1].filename)
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name
+    return f"{shown}:{ours[-1].lineno} in {ours[-1].name}"
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_relative_to(ROOT) and "site-packages" not in path.parts
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    lowered = name.lower()
+    return (
+        isinstance(value, SecretStr)
+        or lowered in SECRET_FIELDS
+        or any(word in lowered for word in SECRET_WORDS)
+    )
+
+
+def _renderer(log_format: Literal["console", "json"]) -> list[Processor]:
+    if log_format == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
