@@ -41,10 +41,10 @@ _AUTOMATIC: dict[str, tuple[Move, Part]] = {
     "TECHNICAL_CANCEL:true": ("capture_reversed", "payment"),
     "CANCEL_OR_REFUND:true:cancel": ("capture_reversed", "payment"),
 }
-# The money is ours with each capture.
+# The money is ours with each capture. CAPTURE:false is missing on purpose: nothing was captured, and a CAPTURE:true
+# with the same pspReference may still follow; what fails after it was captured is CAPTURE_FAILED.
 _MANUAL: dict[str, tuple[Move, Part]] = {
     "CAPTURE:true": ("captured", "own"),
-    "CAPTURE:false": ("capture_reversed", "own"),
     "CAPTURE_FAILED:true": ("capture_reversed", "own"),
     "CANCELLATION:true": ("failed", "none"),
     "TECHNICAL_CANCEL:true": ("failed", "none"),

@@ -48,7 +48,7 @@ FAILED, NOTHING = ("failed", None), (None, None)
 TABLE = [
     # event                     automatic                       manual
     ("CAPTURE:true", NOTHING, CAPTURED),
-    ("CAPTURE:false", NOTHING, ("capture_reversed", OWN)),
+    ("CAPTURE:false", NOTHING, NOTHING),
     ("CAPTURE_FAILED:true", TAKEN_BACK, ("capture_reversed", OWN)),
     ("CAPTURE_FAILED:false", NOTHING, NOTHING),
     ("CANCELLATION:true", TAKEN_BACK, FAILED),

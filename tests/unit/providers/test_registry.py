@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.providers.shapes import (
@@ -146,6 +146,7 @@ def authentic(draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[str, dict[
     return adapter, {}, adyen_body(changed(adyen_item("REFUND"), draw), changed(adyen_item(), draw))
 
 
+@settings(deadline=None)
 @given(authentic(), st.sampled_from(["automatic", "manual"]))
 def test_an_authentic_event_becomes_a_move_or_a_problem_never_an_error(
     webhook: tuple[str, dict[str, str], bytes], capture: Any
@@ -170,6 +171,7 @@ def assert_sound(event: ProviderEvent) -> None:
         assert event.currency
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(list(ADAPTERS)),
     st.lists(st.text(), max_size=2),

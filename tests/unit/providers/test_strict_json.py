@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.providers.strict_json import DEPTH_MAX, NUMBER_DIGITS_MAX, StrictJsonError, loads_strict
@@ -79,6 +79,7 @@ def test_a_message_quotes_nothing_of_the_body() -> None:
     assert "DE02" not in str(refused.value)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
@@ -87,6 +88,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         return
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none()
