@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from models.errors import LedgerbeatError
 
-class EmbeddedError(RuntimeError):
+
+class EmbeddedError(LedgerbeatError):
     """A server could not be found, started or stopped; the message says what was seen and what to do."""
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,10 @@ class GuardedProcess:
 
     def poll(self) -> int | None:
         """The program's exit code (128 + n for signal n), or None while it runs."""
-        return self._guard.poll()
+        code = self._guard.poll()
+        if code is not None:
+            self.ask_to_stop()  # nobody reads that pipe any more: let go of it
+        return code
 
     def wait(self, seconds: float) -> int:
         """Wait for the program to end by itself; raises TimeoutError."""
@@ -133,7 +136,7 @@ def run_to_end(launch: Launch, seconds: float) -> int:
         process.stop()
 
 
-def wait_until(condition: Any, seconds: float, pause: float = 0.02) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
     """Poll until `condition()` is true; False when the time is up."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -30,21 +30,31 @@ class Services:
 
 
 class EmbeddedServices:
-    """Both servers, as one context manager. Stopped on exit, and also when this process is killed with -9.
+    """Both servers, or one of them, as one context manager. They are stopped on exit, and also when this process
+    is killed with -9.
 
     `durable=False` is for tests: nothing is synced to disk, so a power cut loses data; a killed server does not.
     One process at a time uses a home; a second one is refused. Methods may be called from several threads.
     """
 
     def __init__(
-        self, home: Path, *, durable: bool = True, postgres_settings: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        *,
+        durable: bool = True,
+        postgres_settings: Mapping[str, str] | None = None,
+        with_postgres: bool = True,
+        with_redis: bool = True,
     ) -> None:
         self.home = Path(home).absolute()
         self._durable = durable
         self._settings = dict(postgres_settings or {})
         self._busy = threading.RLock()
         self._held: contextlib.ExitStack | None = None
-        self._redis_wanted = False
+        self._chosen = [
+            name for name, chosen in (("redis", with_redis), ("postgres", with_postgres)) if chosen
+        ]
+        self._wanted: set[str] = set()
 
     def __enter__(self) -> Self:
         self.start()
@@ -56,7 +66,7 @@ class EmbeddedServices:
         self.stop()
 
     def start(self) -> Services:
-        """Start both and return where they are; raises EmbeddedError that says what to do. Nothing is left then."""
+        """Start them and return where they are; raises EmbeddedError that says what to do. Nothing is left then."""
         with self._busy, contextlib.ExitStack() as held:
             if self._held is not None:
                 raise EmbeddedError(f"the servers of {self.home} were started already")
@@ -67,11 +77,10 @@ class EmbeddedServices:
                 self.home, durable=self._durable, settings=self._settings, lock=lock
             )
             self.redis = RedisServer(self.home, durable=self._durable, lock=lock)
-            held.callback(self.postgres.stop)
-            held.callback(self.redis.stop)
-            self.redis.start()
-            self.postgres.start()
-            self._redis_wanted = True
+            for name in self._chosen:
+                held.callback(self._server(name).stop)
+                self._server(name).start()
+            self._wanted = set(self._chosen)
             self._held = held.pop_all()
             return self.services
 
@@ -80,53 +89,68 @@ class EmbeddedServices:
         return Services(self.postgres.url, self.redis.url, self.postgres.pid, self.redis.pid)
 
     def stop(self) -> None:
-        """Stop both, bounded; nothing happens when they are stopped already."""
+        """Stop them, bounded; nothing happens when they are stopped already."""
         with self._busy:
             if self._held is not None:
                 held, self._held = self._held, None
                 held.close()
 
+    def stop_postgres(self, *, immediate: bool = False) -> None:
+        """Stop PostgreSQL (`immediate`: as a crash would) and leave it so."""
+        with self._busy:
+            self._must_be_started("postgres")
+            self._wanted.discard("postgres")
+            self.postgres.stop(immediate=immediate)
+
+    def start_postgres(self) -> Services:
+        """Start PostgreSQL again on the port it had."""
+        return self._start_again("postgres")
+
     def restart_postgres(self, *, immediate: bool = False) -> Services:
         """Stop PostgreSQL (`immediate`: as a crash would) and start it again on the same port."""
         with self._busy:
-            self._must_be_started()
-            self.postgres.stop(immediate=immediate)
-            self.postgres.start(same_port=True)
-            return self.services
+            self.stop_postgres(immediate=immediate)
+            return self.start_postgres()
 
     def stop_redis(self) -> None:
+        """Stop Redis and leave it so."""
         with self._busy:
-            self._must_be_started()
-            self._redis_wanted = False
+            self._must_be_started("redis")
+            self._wanted.discard("redis")
             self.redis.stop()
 
     def start_redis(self) -> Services:
         """Start Redis again on the port it had."""
-        with self._busy:
-            self._must_be_started()
-            self._redis_wanted = True
-            if not self.redis.is_running():
-                self.redis.stop()
-                self.redis.start(same_port=True)
-            return self.services
+        return self._start_again("redis")
 
     def revive(self) -> list[str]:
         """Start again, on its port, whatever died by itself; the names of what had died."""
         with self._busy:
             if self._held is None:
                 return []
-            died = []
-            if not self.postgres.is_running():
-                died.append("postgres")
-                self.restart_postgres()
-            if self._redis_wanted and not self.redis.is_running():
-                died.append("redis")
-                self.start_redis()
+            died = [
+                name for name in self._chosen if name in self._wanted and not self._server(name).is_running()
+            ]
+            for name in died:
+                self._start_again(name)
             return died
 
-    def _must_be_started(self) -> None:
-        if self._held is None:
-            raise EmbeddedError(f"the servers of {self.home} are not started")
+    def _start_again(self, name: str) -> Services:
+        with self._busy:
+            self._must_be_started(name)
+            self._wanted.add(name)
+            server = self._server(name)
+            if not server.is_running():
+                server.stop()  # lets go of what is left of one that died
+                server.start(same_port=True)
+            return self.services
+
+    def _server(self, name: str) -> PostgresServer | RedisServer:
+        return self.postgres if name == "postgres" else self.redis
+
+    def _must_be_started(self, name: str) -> None:
+        if self._held is None or name not in self._chosen:
+            raise EmbeddedError(f"{name} of {self.home} was not started here")
 
 
 def make_home(home: Path) -> None:

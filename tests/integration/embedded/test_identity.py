@@ -15,7 +15,7 @@ from tests.integration.embedded.conftest import Holder, libc, query
 
 def namespaces_are_allowed() -> bool:
     try:
-        subprocess.run(["true"], preexec_fn=lambda: guard.enter_namespace(libc(), 1, 1), check=True)  # noqa: PLW1509
+        subprocess.run(["true"], preexec_fn=lambda: guard.enter_namespace(libc(), 1, 1), check=True)
     except (OSError, subprocess.SubprocessError):
         return False
     return True

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 import redis
 
@@ -51,13 +52,32 @@ def test_redis_comes_back_on_its_port(servers: EmbeddedServices) -> None:
     assert ping(url)
 
 
+def test_a_stopped_postgres_stays_down_until_it_is_started(servers: EmbeddedServices) -> None:
+    url = servers.services.database_url
+    servers.stop_postgres()
+    assert servers.revive() == []
+    with pytest.raises(psycopg.OperationalError):
+        query(url, "SELECT 1")
+    assert servers.start_postgres().database_url == url
+    assert query(url, "SELECT 1") == [(1,)]
+
+
+def test_one_of_the_two_may_be_left_out(home: Path) -> None:
+    with EmbeddedServices(home, durable=False, with_postgres=False) as servers:
+        assert ping(servers.services.redis_url)
+        assert servers.services.postgres_pid == 0
+        assert servers.revive() == []
+        with pytest.raises(EmbeddedError, match=r"postgres of .* was not started here"):
+            servers.start_postgres()
+
+
 def test_killed_servers_are_revived_with_their_data(servers: EmbeddedServices) -> None:
     before = servers.services
     query(before.database_url, "CREATE TABLE survived AS SELECT generate_series(1, 1000)")
     os.kill(before.postgres_pid, signal.SIGKILL)
     os.kill(before.redis_pid, signal.SIGKILL)
     assert wait_until(lambda: not servers.postgres.is_running() and not servers.redis.is_running(), 5)
-    assert servers.revive() == ["postgres", "redis"]
+    assert servers.revive() == ["redis", "postgres"]
     assert query(before.database_url, "SELECT count(*) FROM survived") == [(1000,)]
     assert ping(before.redis_url)
 
