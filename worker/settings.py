@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from models.errors import LedgerbeatError
+from worker.providers.registry import secret_problem
 
 PREFIX = "LEDGERBEAT_"
 URL_NAMES = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
@@ -191,9 +192,13 @@ def _load_provider(name: str, table: Any, where: str, path: Path, env: Mapping[s
             values["webhook_secrets"], f"{path}: {where}.webhook_secrets", path, env
         )
     try:
-        return ProviderSettings(**{**values, "name": name})
+        provider = ProviderSettings(**{**values, "name": name})
     except ValidationError as error:
         raise SettingsError(f"{path}: {_explain(error, f'{where}.')}") from None
+    for secret in provider.webhook_secrets:
+        if problem := secret_problem(provider.adapter, secret.get_secret_value()):
+            raise SettingsError(f"{path}: {where}.webhook_secrets: {problem}")
+    return provider
 
 
 def _secrets(references: Any, where: str, path: Path, env: Mapping[str, str]) -> tuple[SecretStr, ...]:
