@@ -76,7 +76,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 -- bad_idempotency_key, malformed_json and body_too_large (22023), idempotency_key_reused (23505).
 DECLARE
     caller name := CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END;
-    found jobs;
+    job jobs;
     paused timestamptz;
 BEGIN
     SELECT t.paused_at INTO paused FROM tenants t WHERE t.tenant = p_tenant AND (
@@ -105,16 +105,16 @@ BEGIN
     INSERT INTO jobs (tenant, name, origin, idempotency_key, fingerprint, args, due_at, accepted_at)
     VALUES (p_tenant, p_name, 'app', p_key, job_fingerprint(p_name, p_args), p_args,
             clock_timestamp(), clock_timestamp())
-    ON CONFLICT (tenant, origin, idempotency_key) DO NOTHING RETURNING * INTO found;
+    ON CONFLICT (tenant, origin, idempotency_key) DO NOTHING RETURNING * INTO job;
     IF NOT FOUND THEN
-        SELECT * INTO STRICT found FROM jobs
+        SELECT * INTO STRICT job FROM jobs
         WHERE tenant = p_tenant AND origin = 'app' AND idempotency_key = p_key;
-        IF found.fingerprint <> job_fingerprint(p_name, p_args) THEN
-            RAISE EXCEPTION 'idempotency_key_reused: job % has this key with another name or other arguments', found.id
+        IF job.fingerprint <> job_fingerprint(p_name, p_args) THEN
+            RAISE EXCEPTION 'idempotency_key_reused: job % has this key with another name or other arguments', job.id
                 USING ERRCODE = 'unique_violation';
         END IF;
     END IF;
-    RETURN found.id;
+    RETURN job.id;
 END $$;
 REVOKE EXECUTE ON FUNCTION enqueue_job FROM PUBLIC;
 """
