@@ -140,7 +140,8 @@ def test_opposite_transfers_between_known_accounts_never_deadlock(
         random = Random(worker)  # noqa: S311 - a repeatable order, not a secret
         said = []
         for number in range(25):
-            batch = [transfer(*random.sample(owners, 2), 7, f"{worker}:{number}:{line}") for line in range(4)]
+            pairs = enumerate(random.sample(owners, 2) for _ in range(4))
+            batch = [transfer(one, two, 7, f"{worker}:{number}:{line}") for line, (one, two) in pairs]
             said += words(posted(transaction, *batch))
         return said
 
