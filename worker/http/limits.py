@@ -1,0 +1,74 @@
+"""Bounds on what a request may cost: its rate, its size, its time."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect, Request
+
+from worker.http.problems import Refusal, rate_limited
+from worker.settings import TenantSettings
+
+BODY_BYTES_MAX = 256 * 1024
+BODY_SECONDS_MAX = 10.0
+BURST_SECONDS = 2.0
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+class RateLimit:
+    """A token bucket per tenant, in this process: `rate_limit_per_second`, with a burst of twice that."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, tenant: TenantSettings) -> None:
+        """One request of this tenant. Raises Refusal(rate_limited) with Retry-After."""
+        rate, now = tenant.rate_limit_per_second, self._clock()
+        most = max(1.0, rate * BURST_SECONDS)
+        bucket = self._buckets.setdefault(tenant.name, _Bucket(most, now))
+        bucket.tokens = min(most, bucket.tokens + (now - bucket.filled_at) * rate)
+        bucket.filled_at = now
+        if bucket.tokens < 1.0:
+            raise rate_limited(max(1, math.ceil((1.0 - bucket.tokens) / rate)))
+        bucket.tokens -= 1.0
+
+
+def check_announced_length(request: Request) -> None:
+    """Refuses by Content-Length, before a byte is read. Raises Refusal(body_too_large)."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > BODY_BYTES_MAX:
+        raise _too_large()
+
+
+async def read_body(request: Request, seconds_max: float = BODY_SECONDS_MAX) -> bytes:
+    """The body, read with a limit on bytes and time. Raises Refusal(body_too_large, request_timeout)."""
+    try:
+        async with asyncio.timeout(seconds_max):
+            return await _read(request)
+    except TimeoutError:
+        raise Refusal("request_timeout", f"The body did not arrive within {seconds_max:g} s.") from None
+    except ClientDisconnect:
+        raise Refusal("request_timeout", "The connection was closed before the body was complete.") from None
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> Refusal:
+    return Refusal("body_too_large", f"A body of at most {BODY_BYTES_MAX} bytes is expected.")

@@ -1,0 +1,100 @@
+"""The webhook door: POST /v1/webhooks/{tenant}/{provider}. Verify the raw body, keep it, one job per event."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from models.jobs.accept import Accepted, JobRequest, Rejected
+from worker.http.batching import Batcher, NotRecorded
+from worker.http.credentials import Sender, Senders
+from worker.http.edge import facts
+from worker.http.jobs import rejection
+from worker.http.limits import check_announced_length, read_body
+from worker.http.metrics import Metrics
+from worker.http.problems import Refusal, not_accepted
+from worker.http.recording import Delivery, Submission
+from worker.providers.port import ProviderEvent, WebhookRefused
+from worker.providers.registry import Received, receive
+
+JOB_NAME = "webhooks.event"
+KEY_LENGTH_MAX = 255
+DIGEST_LENGTH = 12
+
+
+class WebhookDoor:
+    """Checks a webhook, has it recorded, answers."""
+
+    def __init__(self, senders: Senders, batcher: Batcher, metrics: Metrics) -> None:
+        self._senders = senders
+        self._batcher = batcher
+        self._metrics = metrics
+
+    async def post(self, request: Request) -> Response:
+        """202 with the number of events; every other answer is a Refusal."""
+        tenant, provider = request.path_params["tenant"], request.path_params["provider"]
+        sender = self._senders.sender(tenant, provider)
+        check_announced_length(request)
+        body, now = await read_body(request), datetime.now(UTC)
+        received = _verified(sender, request, body, now)
+        self._metrics.secrets.labels(tenant, provider, str(received.secret_index)).inc()
+        facts(request.scope).update(tenant=tenant, provider=provider, events=len(received.events))
+        answers = await self._record(submission(tenant, provider, received, body, now))
+        for answer in answers:
+            self._metrics.count_answer(tenant, JOB_NAME, answer)
+        return _response(request, answers)
+
+    async def _record(self, webhook: Submission) -> Sequence[Accepted | Rejected]:
+        try:
+            return (await self._batcher.submit(webhook)).answers
+        except NotRecorded:
+            raise not_accepted() from None
+
+
+def submission(tenant: str, provider: str, received: Received, body: bytes, now: datetime) -> Submission:
+    """The delivery as it came and a job for each of its events."""
+    delivery = Delivery(
+        tenant,
+        provider,
+        tuple(event.event_key for event in received.events),
+        body,
+        received.secret_index,
+        now,
+    )
+    jobs = tuple(_job(tenant, provider, event) for event in received.events)
+    return Submission(jobs, delivery)
+
+
+def event_job_key(provider: str, event_key: str, event_args: dict[str, Any]) -> str:
+    """Twice the same event is one job; the same id with another content is news, and another job."""
+    canonical = json.dumps(event_args, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]
+    return f"{provider}:{event_key}:{digest}"[:KEY_LENGTH_MAX]
+
+
+def _job(tenant: str, provider: str, event: ProviderEvent) -> JobRequest:
+    args = event.as_args()
+    key = event_job_key(provider, event.event_key, args)
+    return JobRequest(tenant, JOB_NAME, "provider", key, {**args, "provider": provider})
+
+
+def _verified(sender: Sender, request: Request, body: bytes, now: datetime) -> Received:
+    capture = sender.account.capture if sender.account else "automatic"
+    try:
+        return receive(sender.adapter, sender.webhook_secrets, request.headers, body, now, capture)
+    except WebhookRefused as refused:
+        challenge = {"WWW-Authenticate": "Signature"} if refused.code != "malformed_json" else None
+        raise Refusal(refused.code, str(refused), headers=challenge) from None
+
+
+def _response(request: Request, answers: Sequence[Accepted | Rejected]) -> Response:
+    for answer in answers:
+        if isinstance(answer, Rejected):
+            raise rejection(answer)
+    duplicate = all(isinstance(answer, Accepted) and answer.duplicate for answer in answers)
+    facts(request.scope)["duplicate"] = duplicate
+    return JSONResponse({"received": len(answers), "duplicate": duplicate}, status_code=202)
