@@ -3,7 +3,8 @@
 import logging
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 HIDDEN = "[hidden]"
 SECRET_WORDS = ("secret", "token", "password", "api_key", "authorization", "signature")
 SECRET_FIELDS = {"args", "kwargs", "body", "data", "database_url", "redis_url", "broker_url"}
-QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "alembic": logging.WARNING}
+QUIET = {
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "alembic": logging.WARNING,
+    "celery.worker.strategy": logging.WARNING,  # one line per message; our own events say what was done
+    "celery.app.trace": logging.WARNING,
+}
+WORDY = {"celery.beat"}
+"""Loggers that write a whole stack into the message: one line of it says what happened."""
 
 
 def configure_logging(log_format: Literal["console", "json"], level: int = logging.INFO) -> None:
@@ -28,6 +37,7 @@ def configure_logging(log_format: Literal["console", "json"], level: int = loggi
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        tell_errors,
         hide_secrets,
     ]
     structlog.configure(
@@ -46,6 +56,7 @@ def configure_logging(log_format: Literal["console", "json"], level: int = loggi
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    logging.getLogger("ledgerbeat").setLevel(min(level, logging.INFO))
     for name, threshold in QUIET.items():
         logging.getLogger(name).setLevel(threshold)
 
@@ -53,6 +64,31 @@ def configure_logging(log_format: Literal["console", "json"], level: int = loggi
 def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> EventDict:
     """A processor that hides fields which are secret by their name or type, whatever they hold."""
     return {name: HIDDEN if _is_secret(name, value) else value for name, value in event.items()}
+
+
+def tell_errors(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> EventDict:
+    """A processor that tells an exception by describe_error(): a traceback ends in a message that may quote values."""
+    if event.get("logger") in WORDY:
+        event["event"] = str(event["event"]).partition("\n")[0]
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given
+    error = sys.exception() if error is True else error
+    return {**event, "error": describe_error(error)} if isinstance(error, BaseException) else dict(event)
+
+
+class TaskFailed(LedgerbeatError):
+    """A task failed; the message is `describe_error()` of the cause, fit for Flower and for logs."""
+
+
+@contextmanager
+def reported(event: str, **fields: object) -> Iterator[None]:
+    """Log whatever goes wrong inside as `event`, and raise TaskFailed in its place: its own text may quote values."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - nothing may leave with its own text
+        cause = describe_error(error)
+        structlog.get_logger("ledgerbeat.tasks").error(event, cause=cause, **fields)
+        raise TaskFailed(cause) from None
 
 
 def describe_error(error: BaseException) -> str:
@@ -105,5 +141,5 @@ def _is_secret(name: str, value: Any) -> bool:
 
 def _renderer(log_format: Literal["console", "json"]) -> list[Processor]:
     if log_format == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        return [structlog.processors.JSONRenderer(default=str)]
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]

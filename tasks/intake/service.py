@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -17,7 +18,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from models.errors import PostingRaced
-from models.jobs.claim import Job, claim, lock_lane
+from models.jobs.claim import Job, claim, lanes_with_work, lock_lane, wake_due
 from models.jobs.outcomes import Cooling, Dead, finish
 from tasks.intake.batch import BatchFailed, DrainReport, drain_batch
 from tasks.intake.port import Routing
@@ -26,6 +27,7 @@ from worker.telemetry import describe_error
 
 BATCH_ROWS_MAX = 200
 BATCHES_MAX = 20
+SWEEP_ROWS_MAX = 5000
 SECONDS_MAX = 2.0
 RETRIES_MAX = 5
 BACKOFF_SECONDS = 0.05
@@ -53,52 +55,75 @@ def drain(
     A failing job is still set aside after the turn is over. Raises BatchFailed when the database stays away or
     nothing could be claimed at all: the sweep comes back to the lane.
     """
+    lane = _Lane(transaction, tenant, routing, clock, sleep)
     turn_ends = time.monotonic() + seconds_max
     total: Counter[str] = Counter()
-    claimed = batches = suspects = 0
+    batches = suspects = 0
     while suspects or (batches < batches_max and time.monotonic() < turn_ends):
-        limit = max(1, suspects // 2) if suspects else BATCH_ROWS_MAX
         try:
-            report = _retrying(
-                partial(drain_batch, transaction, tenant, limit=limit, now=clock(), routing=routing), sleep
-            )
+            report = lane.batch(max(1, suspects // 2) if suspects else BATCH_ROWS_MAX)
         except BatchFailed as failed:
-            suspects = _narrow(transaction, failed, clock, sleep)
+            suspects = lane.narrow(failed)
             continue
         if report.taken or not report.claimed:
-            return DrainReport(claimed, total, taken=report.taken)
+            return _told(tenant, DrainReport(total.total(), total, taken=report.taken))
         suspects = max(0, suspects - report.claimed)
         batches += 1
-        claimed += report.claimed
         total.update(report.outcomes)
-    return DrainReport(claimed, total, more=True)
+    return _told(tenant, DrainReport(total.total(), total, more=True))
 
 
-def _narrow(
-    transaction: Transaction,
-    failed: BatchFailed,
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None],
-) -> int:
-    """Among how many of the oldest jobs the one that fails is now known to be: 0 when it has been set aside."""
-    if not failed.jobs or not _blames_a_job(failed.error):
-        raise failed
-    if len(failed.jobs) > 1:
-        return len(failed.jobs)
-    _retrying(partial(_set_aside, transaction, failed.jobs[0], failed.error, clock()), sleep)
-    return 0
+def _told(tenant: str, report: DrainReport) -> DrainReport:
+    if report.claimed:
+        log.info("intake.drained", tenant=tenant, more=report.more, **report.outcomes)
+    return report
 
 
-def _set_aside(transaction: Transaction, job: Job, error: BaseException, now: datetime) -> None:
-    """Cool the job, or bury it after ATTEMPTS_MAX, if it is still the next in its lane."""
-    outcome = after_failure(job, error, now)
+def sweep(transaction: Transaction, *, now: datetime) -> list[str]:
+    """Queue what has waited long enough, and say which lanes have work, the longest waiting first."""
     with transaction() as session:
-        if not lock_lane(session, job.tenant) or claim(session, job.tenant, limit=1) != [job]:
-            return
-        finish(session, [(job, outcome)], now=now)
-    event = "intake.job.dead" if isinstance(outcome, Dead) else "intake.job.cooling"
-    cause, attempt = describe_error(error), job.attempts + 1
-    log.error(event, job_id=str(job.id), name=job.name, tenant=job.tenant, attempt=attempt, cause=cause)
+        woken = wake_due(session, now=now, limit=SWEEP_ROWS_MAX)
+        lanes = lanes_with_work(session)
+    if woken:
+        log.info("intake.swept", woken=woken, lanes=len(lanes))
+    return [lane.tenant for lane in lanes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One lane, and what is needed to drain it."""
+
+    transaction: Transaction
+    tenant: str
+    routing: Routing
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+
+    def batch(self, limit: int) -> DrainReport:
+        """The next batch, run again while its error may pass. Raises BatchFailed."""
+        run = partial(drain_batch, self.transaction, self.tenant, limit=limit, routing=self.routing)
+        return _retrying(lambda: run(now=self.clock()), self.sleep)
+
+    def narrow(self, failed: BatchFailed) -> int:
+        """Among how many of the oldest jobs the failing one is now known to be: 0 when it has been set aside."""
+        if not failed.jobs or not _blames_a_job(failed.error):
+            raise failed
+        if len(failed.jobs) > 1:
+            return len(failed.jobs)
+        _retrying(lambda: self.set_aside(failed.jobs[0], failed.error), self.sleep)
+        return 0
+
+    def set_aside(self, job: Job, error: BaseException) -> None:
+        """Cool the job, or bury it after ATTEMPTS_MAX, if it is still the next in its lane."""
+        now = self.clock()
+        outcome = after_failure(job, error, now)
+        with self.transaction() as session:
+            if not lock_lane(session, self.tenant) or claim(session, self.tenant, limit=1) != [job]:
+                return
+            finish(session, [(job, outcome)], now=now)
+        event = "intake.job.dead" if isinstance(outcome, Dead) else "intake.job.cooling"
+        cause, attempt = describe_error(error), job.attempts + 1
+        log.error(event, job_id=str(job.id), name=job.name, tenant=job.tenant, attempt=attempt, cause=cause)
 
 
 def after_failure(job: Job, error: BaseException, now: datetime) -> Cooling | Dead:

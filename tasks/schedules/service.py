@@ -1,0 +1,103 @@
+"""Run what is due, each slot once, however many Beats wake us: the slot's row and its work are one transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.ledger.verify import verify
+from models.schedules import claim_slot, finish_slot, last_slot
+from tasks.schedules.policy import Every, Rhythm, due
+from worker.database import Transaction
+from worker.telemetry import describe_error
+
+LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('ledgerbeat.schedule:' || :schedule, 0))")
+LIMIT = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+
+log = structlog.get_logger("ledgerbeat.schedules")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Something that runs by the clock. `run` works in the slot's transaction and returns what it found.
+
+    A run that fails leaves no slot behind and is tried again at the next tick, until it is too late for it.
+    """
+
+    name: str
+    rhythm: Rhythm
+    run: Callable[[Session], Mapping[str, object]]
+    catch_up: bool
+    max_lateness_seconds: int
+    statement_seconds_max: int
+
+
+def verify_ledger(session: Session) -> Mapping[str, object]:
+    """All invariants over all tenants: how many were asked, and how much is broken of which."""
+    checks = verify(session, None)
+    broken = {check.name: len(check.broken) for check in checks if check.broken}
+    if broken:
+        log.error("ledger.verify.broken", **broken)
+    return {"checks": len(checks), "broken": broken}
+
+
+SCHEDULES: Sequence[Schedule] = (
+    Schedule(
+        "ledger.verify",
+        Every(seconds=3600),
+        verify_ledger,
+        catch_up=False,
+        max_lateness_seconds=3600,
+        statement_seconds_max=600,
+    ),
+)
+
+
+def tick(
+    transaction: Transaction, *, clock: Callable[[], datetime], schedules: Sequence[Schedule] = SCHEDULES
+) -> list[tuple[str, datetime]]:
+    """Run every due slot; the ones that this call ran. A schedule that fails does not keep the others waiting."""
+    return [ran for schedule in schedules for ran in _run_due(transaction, schedule, clock)]
+
+
+def _run_due(
+    transaction: Transaction, schedule: Schedule, clock: Callable[[], datetime]
+) -> list[tuple[str, datetime]]:
+    ran: list[tuple[str, datetime]] = []
+    try:
+        for slot in _due(transaction, schedule, clock()):
+            ran += [(schedule.name, slot)] if run_slot(transaction, schedule, slot, clock=clock) else []
+    except Exception as error:  # noqa: BLE001 - told without values, and tried again at the next tick
+        log.warning("schedule.failed", schedule=schedule.name, cause=describe_error(error))
+    return ran
+
+
+def run_slot(
+    transaction: Transaction, schedule: Schedule, slot: datetime, *, clock: Callable[[], datetime]
+) -> bool:
+    """Run one slot. False when it ran before, or someone else is running the schedule at this moment."""
+    with transaction() as session:
+        if not session.execute(LOCK, {"schedule": schedule.name}).scalar_one():
+            return False
+        if not claim_slot(session, schedule.name, slot, now=clock()):
+            return False
+        session.execute(LIMIT, {"milliseconds": str(schedule.statement_seconds_max * 1000)})
+        result = dict(schedule.run(session))
+        finish_slot(session, schedule.name, slot, result, now=clock())
+    log.info("schedule.ran", schedule=schedule.name, slot=slot.isoformat())
+    return True
+
+
+def _due(transaction: Transaction, schedule: Schedule, now: datetime) -> list[datetime]:
+    with transaction() as session:
+        last = last_slot(session, schedule.name)
+    return due(
+        schedule.rhythm,
+        last=last,
+        now=now,
+        catch_up=schedule.catch_up,
+        max_lateness_seconds=schedule.max_lateness_seconds,
+    )

@@ -1,0 +1,111 @@
+"""The Celery app: `celery -A worker worker`, `... beat`, `... flower`.
+
+Messages are nudges, acknowledged early: losing one costs a sweep. Only `jobs.accept`, the Celery door, carries work;
+it is acknowledged after its row has committed. Nothing is read or connected when this module is imported.
+"""
+
+import logging
+from typing import Any
+
+import click
+import structlog
+from celery import Celery, signals
+from kombu import Queue
+
+from worker.schedule import BEAT_SCHEDULE
+from worker.settings import SettingsError, load_settings
+from worker.telemetry import configure_logging
+
+FAMILIES = ("tasks.intake.tasks", "tasks.schedules.tasks")
+INTAKE_QUEUE = "intake"
+DOOR_QUEUE = "celery"
+"""Celery's own default, so that a plain Celery client reaches `jobs.accept` without configuration."""
+
+PUBLISH_SECONDS = 0.5
+NUDGE_EXPIRES_SECONDS = 60
+CONCURRENCY = 8
+SOFT_SHUTDOWN_SECONDS = 30
+
+REDIS_OPTIONS = {
+    "socket_connect_timeout": PUBLISH_SECONDS,
+    "socket_timeout": PUBLISH_SECONDS,
+    "visibility_timeout": 60,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+}
+AMQP_OPTIONS = {"confirm_publish": True}
+
+
+def configuration() -> dict[str, Any]:
+    """Celery's settings, read from ours when the app is first used."""
+    broker_url = _broker_url()
+    amqp = broker_url.startswith("amqp")
+    return {
+        "broker_url": broker_url,
+        "broker_transport_options": AMQP_OPTIONS if amqp else REDIS_OPTIONS,
+        "broker_connection_timeout": 2 * PUBLISH_SECONDS,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "task_publish_retry_policy": {"max_retries": 0},
+        "task_queues": [_queue(INTAKE_QUEUE, amqp), _queue(DOOR_QUEUE, amqp)],
+        "task_default_queue": DOOR_QUEUE,
+        "task_routes": {"intake.*": {"queue": INTAKE_QUEUE}, "schedules.*": {"queue": INTAKE_QUEUE}},
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_acks_late": False,
+        "task_send_sent_event": True,
+        "worker_send_task_events": True,
+        "worker_pool": "threads",
+        "worker_concurrency": CONCURRENCY,
+        "worker_prefetch_multiplier": 1,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_soft_shutdown_timeout": SOFT_SHUTDOWN_SECONDS,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "beat_schedule": BEAT_SCHEDULE,
+        "beat_sync_every": 1,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def _queue(name: str, amqp: bool) -> Queue:
+    """On RabbitMQ a quorum queue, the kind that loses nothing when a node dies."""
+    return Queue(name, routing_key=name, queue_arguments={"x-queue-type": "quorum"} if amqp else None)
+
+
+def _broker_url() -> str:
+    """From the settings. On Celery's command line a wrong setting is a sentence, not a traceback."""
+    try:
+        return load_settings().require_broker_url()
+    except SettingsError as error:
+        if click.get_current_context(silent=True) is not None:
+            raise click.ClickException(str(error)) from None
+        raise
+
+
+app = Celery("ledgerbeat", include=FAMILIES)
+app.add_defaults(configuration)
+
+
+def publish_drain(tenant: str) -> None:
+    """Send the nudge for one lane. Raises when the broker does not take it, within about a second."""
+    app.send_task(
+        "intake.drain", kwargs={"tenant": tenant}, queue=INTAKE_QUEUE, expires=NUDGE_EXPIRES_SECONDS
+    )
+
+
+@signals.setup_logging.connect
+def _log_our_way(loglevel: int | None = None, **_: object) -> None:
+    configure_logging(load_settings().log_format, loglevel or logging.INFO)
+
+
+@signals.task_prerun.connect
+def _bind(task_id: str, task: Any, **_: object) -> None:
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+
+
+@signals.task_postrun.connect
+def _unbind(**_: object) -> None:
+    structlog.contextvars.clear_contextvars()

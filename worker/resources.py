@@ -1,0 +1,95 @@
+"""The one place that builds what a process needs: settings, engine, nudger - each when first asked for."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from celery import signals
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from models.tenants import sync_tenants
+from worker.celery import CONCURRENCY, publish_drain
+from worker.database import make_engine, transactions
+from worker.locks import Nudger
+from worker.settings import Settings, load_settings
+
+
+class Resources:
+    """What the tasks of one process share. Building it connects nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._synced = False
+
+    @cached_property
+    def engine(self) -> Engine:
+        return make_engine(
+            self.settings.require_database_url(),
+            role=self.settings.database_role,
+            pool_size=CONCURRENCY,
+            prepared_statements=self.settings.prepared_statements,
+        )
+
+    @cached_property
+    def nudger(self) -> Nudger:
+        return Nudger(self.settings.require_redis_url(), publish_drain)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session in one transaction. The first of the process makes sure that the configured tenants exist."""
+        if not self._synced:
+            self._sync_tenants()
+        with transactions(self.engine)() as session:
+            yield session
+
+    def close(self) -> None:
+        """Give back connections. What was built is built again when it is asked for."""
+        if engine := self.__dict__.pop("engine", None):
+            engine.dispose()
+        if nudger := self.__dict__.pop("nudger", None):
+            nudger.close()
+
+    def _sync_tenants(self) -> None:
+        zones = {name: tenant.timezone for name, tenant in self.settings.tenants.items()}
+        with transactions(self.engine)() as session:
+            sync_tenants(session, zones)
+        self._synced = True
+
+
+_lock = threading.Lock()
+_current: Resources | None = None
+
+
+def current() -> Resources:
+    """The resources of this process, from the environment. Raises SettingsError."""
+    global _current  # noqa: PLW0603 - one per process is the point
+    with _lock:
+        if _current is None:
+            _current = Resources(load_settings())
+        return _current
+
+
+@signals.worker_shutdown.connect
+def close(**_: object) -> None:
+    """Close what this process has built."""
+    global _current  # noqa: PLW0603
+    with _lock:
+        if _current is not None:
+            _current.close()
+            _current = None
+
+
+def _forget() -> None:
+    """In a forked child: the parent's connections are the parent's; they are neither used nor closed here."""
+    global _lock, _current  # noqa: PLW0603
+    _lock = threading.Lock()
+    if _current is not None:
+        if engine := _current.__dict__.get("engine"):
+            engine.dispose(close=False)
+        _current = None
+
+
+os.register_at_fork(after_in_child=_forget)
