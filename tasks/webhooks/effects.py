@@ -9,24 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from models.ledger.outcomes import Leg
 from tasks.webhooks.facts import Deposit, Part, Parts, wait_keys
 from worker.providers.port import ProviderEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """The deposit is as `after`, once this is posted. Without a `key` there is nothing to post.
+    """The deposit is as `after`, once `minor` has come in (or gone back, < 0) for `payment` under the ledger `key`.
 
-    With `undoes`, the legs give back `undo_minor` of what the postings of these keys took (`Deposit.given_back`).
+    Without a `key` there is nothing to post.
     """
 
     after: Deposit
     kind: str = ""
-    key: str | None = None
-    legs: tuple[Leg, ...] = ()
-    undoes: tuple[str, ...] = ()
-    undo_minor: int = 0
+    key: str = ""
+    payment: str = ""
+    minor: int = 0
     reason: str = ""
 
 
@@ -84,16 +82,11 @@ def _captured(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     if known := deposit.captures.get(part_id):
         return _told_again(known, event)
     second = deposit.is_second_payment(payment)
-    part = Part(amount, payment, amount, duplicate=second)
-    after = replace(deposit.with_capture(part_id, part), failed=False)
+    after = deposit.with_capture(part_id, Part(amount, payment, duplicate=second))
     differs = after.captured_of(payment) != deposit.expected_minor
-    return Apply(
-        after,
-        "deposit.captured",
-        deposit.key(f"capture:{part_id}"),
-        deposit.credited(payment, amount),
-        reason="duplicate_capture" if second else "amount_differs" if differs else "",
-    )
+    reason = "duplicate_capture" if second else "amount_differs" if differs else ""
+    key = deposit.key(f"capture:{part_id}")
+    return Apply(replace(after, failed=False), "deposit.captured", key, payment, amount, reason)
 
 
 def _failed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
@@ -108,17 +101,15 @@ def _refunded(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id, amount = _part_id(event), _amount(event)
     if known := deposit.refunds.get(part_id):
         return _told_again(known, event)
-    after = deposit.with_refund(part_id, Part(amount, payment, 0))
-    moved = after.refunded_of(payment) - deposit.refunded_of(payment)
-    after = after.with_refund(part_id, Part(amount, payment, moved))
+    after = deposit.with_refund(part_id, Part(amount, payment))
     return _refund(deposit, after, payment, f"refund:{part_id}", amount)
 
 
 def _refund_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     total = _amount(event)
-    after = replace(deposit, totals={**deposit.totals, payment: (*deposit.totals.get(payment, ()), total)})
-    if after.refunded_of(payment) == deposit.refunded_of(payment):
+    if total <= deposit.totals.get(payment, 0):
         return Ignore("stale")
+    after = replace(deposit, totals={**deposit.totals, payment: total})
     return _refund(deposit, after, payment, f"refund_total:{payment}:{total}", total)
 
 
@@ -129,73 +120,68 @@ def _refund(deposit: Deposit, after: Deposit, payment: str, effect: str, told_mi
         return no
     if moved == 0:
         return Apply(after, reason="stale")
-    return Apply(after, "deposit.refunded", deposit.key(effect), deposit.taken(payment, moved))
+    return Apply(after, "deposit.refunded", deposit.key(effect), payment, -moved)
 
 
 def _refund_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id = _part_id(event)
-    part = deposit.refunds.get(part_id) or _refund_within_total(deposit, payment, event)
+    part = deposit.refunds.get(part_id) or _unseen_refund(deposit, payment, event)
     if part is None:
         return Park("awaiting_refund")
     if no := _cannot_undo(part, event):
         return no
-    return Apply(
-        deposit.with_refund(part_id, replace(part, reversed=True)),
-        "deposit.refund_reversed",
-        deposit.key(f"refund_reversed:{part_id}"),
-        undoes=_took_refund(deposit, part_id, part),
-        undo_minor=part.amount_minor,
-    )
+    after = deposit.with_refund(part_id, replace(part, reversed=True))
+    back = deposit.refunded_of(part.object_id) - after.refunded_of(part.object_id)
+    if back == 0:
+        return Apply(after)
+    key = deposit.key(f"refund_reversed:{part_id}")
+    return Apply(after, "deposit.refund_reversed", key, part.object_id, back)
 
 
-def _refund_within_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Part | None:
-    """A refund that only a total has told of so far."""
+def _unseen_refund(deposit: Deposit, payment: str, event: ProviderEvent) -> Part | None:
+    """A refund that only a total has told of so far, or one that does not fit beside a later one."""
     amount = event.amount_minor
-    known = amount is not None and deposit.unattributed_of(payment) >= amount
-    return Part(amount, payment, 0) if amount is not None and known else None
-
-
-def _took_refund(deposit: Deposit, part_id: str, part: Part) -> tuple[str, ...]:
-    """The keys of the postings that took this refund: its own, or all those that totals had a share in."""
-    if part.moved_minor == part.amount_minor:
-        return (deposit.key(f"refund:{part_id}"),)
-    payment = part.object_id
-    shared = {
-        name: one
-        for name, one in deposit.refunds.items()
-        if one.object_id == payment and one.moved_minor < one.amount_minor
-    }
-    totals = (f"refund_total:{payment}:{total}" for total in deposit.totals.get(payment, ()))
-    taken = (f"refund:{name}" for name, one in shared.items() if one.moved_minor)
-    returned = (f"refund_reversed:{name}" for name, one in shared.items() if one.reversed)
-    return tuple(deposit.key(effect) for effect in (*totals, *taken, *returned))
+    if amount is None or not (
+        amount <= deposit.unattributed_of(payment)
+        or _does_not_fit(deposit, payment, deposit.refunded_of(payment) + amount)
+    ):
+        return None
+    return Part(amount, payment)
 
 
 def _charged_back(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id, amount = _part_id(event), _amount(event)
     if known := deposit.chargebacks.get(part_id):
         return _told_again(known, event)
-    after = deposit.with_chargeback(part_id, Part(amount, payment, amount))
+    after = deposit.with_chargeback(part_id, Part(amount, payment))
     if no := _beyond_capture(deposit, payment, amount, after.charged_back_of(payment)):
         return no
     key = deposit.key(f"chargeback:{part_id}")
-    return Apply(after, "deposit.charged_back", key, deposit.taken(payment, amount))
+    return Apply(after, "deposit.charged_back", key, payment, -amount)
 
 
 def _chargeback_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id = event.part_id or _only_open(deposit.chargebacks, payment)
-    part = deposit.chargebacks.get(part_id) if part_id else None
-    if part_id is None or part is None:
+    if part_id is None:
         return Park("awaiting_chargeback")
+    part = deposit.chargebacks.get(part_id)
+    if part is None:
+        return _unseen_chargeback_reversed(deposit, payment, part_id, event.amount_minor)
     if no := _cannot_undo(part, event):
         return no
-    return Apply(
-        deposit.with_chargeback(part_id, replace(part, reversed=True)),
-        "deposit.chargeback_reversed",
-        deposit.key(f"chargeback_reversed:{part_id}"),
-        undoes=(deposit.key(f"chargeback:{part_id}"),),
-        undo_minor=part.amount_minor,
-    )
+    after = deposit.with_chargeback(part_id, replace(part, reversed=True))
+    key = deposit.key(f"chargeback_reversed:{part_id}")
+    return Apply(after, "deposit.chargeback_reversed", key, part.object_id, part.amount_minor)
+
+
+def _unseen_chargeback_reversed(
+    deposit: Deposit, payment: str, part_id: str, amount_minor: int | None
+) -> Decision:
+    if amount_minor is None or not _does_not_fit(
+        deposit, payment, deposit.charged_back_of(payment) + amount_minor
+    ):
+        return Park("awaiting_chargeback")
+    return Apply(deposit.with_chargeback(part_id, Part(amount_minor, payment, reversed=True)))
 
 
 def _capture_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
@@ -211,8 +197,8 @@ def _capture_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> D
         return Reject(
             "exceeds_captured", {"cause": f"only {left} would be left of what has gone back already"}
         )
-    legs = deposit.taken(part.object_id, part.amount_minor)
-    return Apply(after, "deposit.capture_reversed", deposit.key(f"capture_reversed:{part_id}"), legs)
+    key = deposit.key(f"capture_reversed:{part_id}")
+    return Apply(after, "deposit.capture_reversed", key, part.object_id, -part.amount_minor)
 
 
 def _beyond_capture(deposit: Deposit, payment: str, told_minor: int, total_minor: int) -> Decision | None:
@@ -223,6 +209,11 @@ def _beyond_capture(deposit: Deposit, payment: str, told_minor: int, total_minor
     if total_minor > captured:
         return Park("exceeds_captured" if captured else "awaiting_capture")
     return None
+
+
+def _does_not_fit(deposit: Deposit, payment: str, total_minor: int) -> bool:
+    """Would a part that makes this total wait for its own reversal (`_beyond_capture`)? Then both are told at once."""
+    return 0 < deposit.captured_of(payment) < total_minor
 
 
 def _told_again(known: Part, event: ProviderEvent) -> Decision:

@@ -20,12 +20,11 @@ DUPLICATE_CAPTURE = suspense_code("duplicate_capture")
 class Part:
     """One capture, refund or chargeback of the payment `object_id`, in minor units.
 
-    `moved_minor` is what its own posting moved: less than the amount for a refund that a total had already told.
+    `duplicate`: a capture of a second payment, which nobody had expected.
     """
 
     amount_minor: int
     object_id: str
-    moved_minor: int
     reversed: bool = False
     duplicate: bool = False
 
@@ -36,8 +35,8 @@ Parts = Mapping[str, Part]
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """The facts of one deposit. `totals` are the refund totals that moved money and `sequences` the newest
-    sequence number, both by payment (`object_id`)."""
+    """The facts of one deposit. `totals` are the largest refund totals told, and `sequences` the newest sequence
+    numbers, both by payment (`object_id`)."""
 
     provider: str
     reference: str
@@ -49,7 +48,7 @@ class Deposit:
     captures: Parts = field(default_factory=dict)
     refunds: Parts = field(default_factory=dict)
     chargebacks: Parts = field(default_factory=dict)
-    totals: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    totals: Mapping[str, int] = field(default_factory=dict)
     sequences: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -83,6 +82,11 @@ class Deposit:
         """What events parked for this deposit may be waiting for."""
         return wait_keys(self.provider, self.reference, *self.object_ids)
 
+    @property
+    def has_history(self) -> bool:
+        """Can money have gone back already? False for a deposit that was just captured."""
+        return bool(self.refunds or self.totals or self.chargebacks) or len(self.captures) > 1
+
     def captured_of(self, payment: str) -> int:
         return _standing(_of(payment, self.captures))
 
@@ -92,13 +96,13 @@ class Deposit:
     def refunded_of(self, payment: str) -> int:
         """The larger of the total told and the parts told, less the refunds that came back."""
         parts = _of(payment, self.refunds)
-        told = max((*self.totals.get(payment, ()), sum(part.amount_minor for part in parts)))
+        told = max(self.totals.get(payment, 0), sum(part.amount_minor for part in parts))
         return told - sum(part.amount_minor for part in parts if part.reversed)
 
     def unattributed_of(self, payment: str) -> int:
-        """What the total told of refunds exceeds the parts told."""
+        """What the refund total told exceeds the refunds told one by one."""
         parts = sum(part.amount_minor for part in _of(payment, self.refunds))
-        return max((*self.totals.get(payment, ()), parts)) - parts
+        return max(self.totals.get(payment, 0) - parts, 0)
 
     def is_second_payment(self, payment: str) -> bool:
         """Has the customer paid already, with another payment? The parts of one payment stay together."""
@@ -121,41 +125,22 @@ class Deposit:
         reference = self.reference.replace("%", "%25").replace(":", "%3A")
         return f"deposit:{self.provider}:{reference}:{effect}"
 
-    def credited(self, payment: str, amount_minor: int) -> tuple[Leg, ...]:
-        """The legs of money that came in."""
-        return (
-            Leg(self._account_of(payment), self.currency, amount_minor),
-            Leg(clearing_code(self.provider), self.currency, -amount_minor),
-        )
+    def legs(self, payment: str, minor: int, shortfall_minor: int = 0) -> tuple[Leg, ...]:
+        """The legs of money that came in (`minor` > 0) or went back (`minor` < 0) for a payment.
 
-    def taken(self, payment: str, amount_minor: int) -> tuple[Leg, ...]:
-        """The legs of money that went back; what the wallet lacks, suspense bears."""
-        account = self._account_of(payment)
-        cover = SHORTFALL if account != DUPLICATE_CAPTURE else None
-        return (
-            Leg(account, self.currency, -amount_minor, cover),
-            Leg(clearing_code(self.provider), self.currency, amount_minor),
-        )
-
-    def given_back(self, took: Mapping[str, int], amount_minor: int) -> tuple[Leg, ...]:
-        """The legs that undo `amount_minor` of what was taken (`took`: account -> minor units, without clearing).
-
-        Suspense comes first: what it bore for this deposit is made good before the wallet is. Raises ValueError
-        when less was taken than is to be given back.
+        What the wallet lacks when money goes back, suspense bears; `shortfall_minor` is what it has borne for this
+        deposit so far. Money that comes in makes that good first: so the ledger is the same in whatever order
+        events are told.
         """
-        legs: list[Leg] = []
-        left = amount_minor
-        for code in sorted(took, key=lambda code: code != SHORTFALL):
-            back = min(left, took[code])
-            if back > 0:
-                legs.append(Leg(code, self.currency, back))
-                left -= back
-        if left:
-            raise ValueError(f"{self.subject}: {left} more to give back than was taken")
-        return (*legs, Leg(clearing_code(self.provider), self.currency, -amount_minor))
-
-    def _account_of(self, payment: str) -> str:
-        return DUPLICATE_CAPTURE if self.is_second_payment(payment) else wallet_code(self.owner)
+        clearing = Leg(clearing_code(self.provider), self.currency, -minor)
+        if self.is_second_payment(payment):
+            return (Leg(DUPLICATE_CAPTURE, self.currency, minor), clearing)
+        wallet = wallet_code(self.owner)
+        if minor < 0:
+            return (Leg(wallet, self.currency, minor, SHORTFALL), clearing)
+        repaid = min(shortfall_minor, minor)
+        own = (Leg(SHORTFALL, self.currency, repaid), Leg(wallet, self.currency, minor - repaid), clearing)
+        return tuple(leg for leg in own if leg.amount_minor)
 
     def parts_json(self) -> dict[str, Any]:
         """The column `parts`."""
@@ -183,7 +168,7 @@ class Deposit:
             captures=_parts(parts, "captures"),
             refunds=_parts(parts, "refunds"),
             chargebacks=_parts(parts, "chargebacks"),
-            totals={payment: tuple(told) for payment, told in parts.get("totals", {}).items()},
+            totals=parts.get("totals", {}),
             sequences=parts.get("sequences", {}),
         )
 

@@ -34,11 +34,12 @@ class Fold:
 def fold(case: Case, events: Sequence[ProviderEvent]) -> Fold:
     """Decide the waiting events in order; what parks is asked again whenever a later one has changed the facts.
 
-    Stops before a reversal of what would be posted in this very go: what that takes is known only afterwards.
+    Stops before money that comes in after some went back in this very go: only the ledger knows how much of that
+    suspense bore, which is to be made good first.
     """
     deposit, waiting = case.deposit, list(case.waiting)
     settled: dict[int, Decision] = {}
-    posted: set[str] = set()
+    went_back = False
     while True:
         parked: dict[int, Park] = {}
         changed = False
@@ -47,16 +48,16 @@ def fold(case: Case, events: Sequence[ProviderEvent]) -> Fold:
             if isinstance(decision, Park):
                 parked[position] = decision
                 continue
-            if settled and (case.careful or _undoes_any(decision, posted)):
+            if settled and (case.careful or (went_back and _comes_in(decision))):
                 return Fold(deposit, settled, left=[*parked, *waiting[place:]])
             settled[position] = decision
             if isinstance(decision, Apply):
                 deposit, changed = decision.after, True
-                posted.update([decision.key] if decision.key else [])
+                went_back = went_back or decision.minor < 0
         waiting = list(parked)
         if not changed:
             return Fold(deposit, settled, parked)
 
 
-def _undoes_any(decision: Decision, posted: set[str]) -> bool:
-    return isinstance(decision, Apply) and not posted.isdisjoint(decision.undoes)
+def _comes_in(decision: Decision) -> bool:
+    return isinstance(decision, Apply) and decision.minor > 0

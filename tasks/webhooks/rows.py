@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tasks.webhooks.facts import Deposit
+from tasks.webhooks.facts import SHORTFALL, Deposit
 
 # Every deposit that these events may mean, by our reference or by a payment of the provider's; in the order of
 # their ids, so that two batches never wait for each other in a circle.
@@ -37,14 +37,14 @@ SAVE_DEPOSITS = text("""
     WHERE d.id = n.id
 """)
 
-# What each of these postings took from each account; the clearing account is the other side and left out.
-TAKEN = text("""
-    SELECT t.idempotency_key, a.code, -sum(e.amount_minor)::bigint AS taken_minor
+# What suspense has borne for each deposit and was not yet made good.
+SHORTFALLS = text("""
+    SELECT t.subject, -sum(e.amount_minor)::bigint AS shortfall_minor
     FROM ledger_transactions t
     JOIN ledger_entries e ON e.transaction_id = t.id
     JOIN accounts a ON a.id = e.account_id
-    WHERE t.tenant = :tenant AND t.idempotency_key = ANY(CAST(:keys AS text[])) AND a.code NOT LIKE 'provider:%'
-    GROUP BY 1, 2
+    WHERE t.tenant = :tenant AND t.subject = ANY(CAST(:subjects AS text[])) AND a.code = :code
+    GROUP BY 1
 """)
 
 
@@ -77,10 +77,9 @@ def save_deposits(session: Session, deposits: Mapping[int, Deposit], *, now: dat
     session.execute(SAVE_DEPOSITS, columns | {"now": now})
 
 
-def taken(session: Session, tenant: str, keys: Collection[str]) -> dict[str, dict[str, int]]:
-    """Ledger key -> account code -> minor units taken by that posting (negative: given)."""
-    found: dict[str, dict[str, int]] = {}
-    if keys:
-        for key, code, minor in session.execute(TAKEN, {"tenant": tenant, "keys": sorted(keys)}):
-            found.setdefault(key, {})[code] = minor
-    return found
+def shortfalls(session: Session, tenant: str, subjects: Collection[str]) -> dict[str, int]:
+    """Ledger subject of a deposit -> minor units, where there are any."""
+    if not subjects:
+        return {}
+    values = {"tenant": tenant, "subjects": sorted(subjects), "code": SHORTFALL}
+    return {subject: minor for subject, minor in session.execute(SHORTFALLS, values) if minor}

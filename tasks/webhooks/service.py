@@ -4,7 +4,6 @@ One run of events costs a constant number of statements. Deposits whose events m
 run (a refund and its reversal, told together) take another round; so do those of which the ledger refused one.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +13,15 @@ from sqlalchemy.orm import Session
 from models.base import require_aware
 from models.jobs.claim import wake
 from models.jobs.outcomes import Dead, Done, Outcome, Parked
-from models.ledger.outcomes import Leg, Posting, PostingOutcome, Refused
+from models.ledger.outcomes import Posting, PostingOutcome, Refused
 from models.ledger.posting import post
 from models.tenants import Tenant
 from tasks.intake.port import Work
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
+from tasks.webhooks.facts import SHORTFALL
 from tasks.webhooks.folding import Case, Fold, fold
 from tasks.webhooks.notice import Notice, assign, object_ids, references
-from tasks.webhooks.rows import lock_deposits, save_deposits, taken
+from tasks.webhooks.rows import lock_deposits, save_deposits, shortfalls
 from worker.providers.port import ProviderEvent
 
 _Answer = tuple[Decision, int | None]
@@ -80,38 +80,38 @@ def _plan(
 ) -> list[_Planned]:
     """The postings of a round; those of one deposit stand or fall together."""
     applied = [
-        (row_id, folded.deposit.subject, position, decision)
+        (row_id, position, decision)
         for row_id, folded in folds.items()
         for position, decision in folded.settled.items()
         if isinstance(decision, Apply) and decision.key
     ]
-    took = taken(session, tenant, {key for _, _, _, decision in applied for key in decision.undoes})
+    repaying = {
+        decision.after.subject
+        for _, _, decision in applied
+        if decision.minor > 0 and decision.after.has_history
+    }
+    borne = shortfalls(session, tenant, repaying)
     return [
-        _Planned(
-            row_id,
-            position,
-            Posting(
-                tenant=tenant,
-                key=decision.key or "",
-                kind=decision.kind,
-                legs=_legs(decision, took),
-                occurred_at=_occurred_at(work[position].args.event, now),
-                job_id=work[position].job.id,
-                subject=subject,
-                group=subject,
-            ),
-        )
-        for row_id, subject, position, decision in applied
+        _Planned(row_id, position, _posting(decision, work[position], borne, now))
+        for row_id, position, decision in applied
     ]
 
 
-def _legs(decision: Apply, took: Mapping[str, Mapping[str, int]]) -> tuple[Leg, ...]:
-    if not decision.undoes:
-        return decision.legs
-    total: Counter[str] = Counter()
-    for key in decision.undoes:
-        total.update(took.get(key, {}))
-    return decision.after.given_back(total, decision.undo_minor)
+def _posting(decision: Apply, one: Work[Notice], borne: dict[str, int], now: datetime) -> Posting:
+    """What `borne` says of the deposit's shortfall is used up as it is made good."""
+    subject = decision.after.subject
+    legs = decision.after.legs(decision.payment, decision.minor, borne.get(subject, 0))
+    borne[subject] = borne.get(subject, 0) - sum(leg.amount_minor for leg in legs if leg.code == SHORTFALL)
+    return Posting(
+        tenant=one.job.tenant,
+        key=decision.key,
+        kind=decision.kind,
+        legs=legs,
+        occurred_at=_occurred_at(one.args.event, now),
+        job_id=one.job.id,
+        subject=subject,
+        group=subject,
+    )
 
 
 def _settle(case: Case, folded: Fold, stands: Mapping[int, PostingOutcome]) -> dict[int, _Answer]:
