@@ -69,7 +69,7 @@ class Supervisor:
         processes: Sequence[Process],
         logs: Path,
         *,
-        say: Callable[[str], None] = print,
+        say: Callable[[str], object] = print,
         echo: bool = False,
     ) -> None:
         self._logs = logs
@@ -110,7 +110,9 @@ class Supervisor:
             running.wanted, running.due_at = False, None
             guarded, running.guarded = running.guarded, None
         if guarded is not None:
-            self._say(f"{name}: {ended(guarded.stop())}")
+            code = guarded.stop()
+            as_asked = code in {0, 128 + running.process.stop_signal}
+            self._say(f"{name}: {'stopped' if as_asked else ended(code)}")
             self._show(running)
 
     def start_one(self, name: str) -> None:
@@ -216,8 +218,6 @@ class Supervisor:
 
 def ended(code: int) -> str:
     """How a process ended, in words."""
-    if code == 0:
-        return "stopped"
     if code > 128:  # what a guard makes of a signal
         try:
             return f"ended by {signal.Signals(code - 128).name}"
