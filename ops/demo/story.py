@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from ops.demo.doors import Doors
 from ops.demo.vendors import FORGERY, adyen_authorisation, stripe_charge
 
+CELERY_KEY = "split-lunch"
+"""The key of the job that arrives by Celery, which is the last to be seen in the database."""
+
 EXPECTED_WALLETS = {
     ("alice", "EUR"): 6_350,  # 50.00 captured, 10.00 of bonus, 3.50 from bob
     ("bob", "EUR"): 7_150,  # 75.00 captured, 3.50 to alice
@@ -80,8 +83,8 @@ def wallet_jobs(doors: Doors) -> None:
         "currency": "EUR",
         "reason": "split",
     }
-    doors.celery("wallets.transfer", transfer, key="split-lunch")
-    doors.celery("wallets.transfer", transfer, key="split-lunch")
+    doors.celery("wallets.transfer", transfer, key=CELERY_KEY)
+    doors.celery("wallets.transfer", transfer, key=CELERY_KEY)
     too_much = {"owner": "bob", "amount_minor": 99_999_900, "currency": "EUR", "reason": "purchase"}
     doors.job("wallets.debit", too_much, key="yacht-bob")
     prizes = [
