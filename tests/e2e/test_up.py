@@ -37,6 +37,8 @@ def up(home: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
                 lines.append(line)
                 if line.startswith("ready"):
                     break
+            assert lines, "it said nothing"
+            assert lines[-1].startswith("ready"), "".join(lines)
             yield process, "".join(lines)
         finally:
             process.kill()
