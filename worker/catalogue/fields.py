@@ -33,7 +33,10 @@ Owner = Annotated[
     str, Field(pattern=r"^[!-~]{1,128}$", description="The upstream app's opaque id of the owner")
 ]
 Reason = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="Names the house account, house:<reason>")
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$", description="Names the house account, house:<reason>"
+    ),
 ]
 Provider = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 Reference = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="Unique per deposit at the provider")]
