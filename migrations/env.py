@@ -1,14 +1,15 @@
 """Alembic's entry: one advisory lock, short lock waits, one transaction per migration."""
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
+import models.audit
 import models.deposits
 import models.jobs.tables
 import models.ledger.tables
 import models.schedules
 import models.tenants  # noqa: F401 - the imports fill the metadata
-from models.audit import metadata
+from models.base import metadata
 from worker.settings import load_settings
 
 LOCK = "SELECT pg_advisory_lock(hashtext('ledgerbeat.migrations'))"
@@ -21,13 +22,15 @@ def database_url() -> str:
 
 
 def run_offline() -> None:
-    context.configure(url=database_url(), target_metadata=metadata, literal_binds=True)
+    # psycopg's own style of parameters would print every % of a function's body twice
+    style = {"paramstyle": "named"}
+    context.configure(url=database_url(), target_metadata=metadata, literal_binds=True, dialect_opts=style)
     with context.begin_transaction():
         context.run_migrations()
 
 
 def run_online() -> None:
-    engine = create_engine(database_url())
+    engine = create_engine(database_url(), poolclass=NullPool)  # the connection closes, whatever happens
     with engine.connect() as connection:
         connection.execute(text("SET lock_timeout = '60s'"))
         connection.execute(text(LOCK))
@@ -41,7 +44,6 @@ def run_online() -> None:
             connection.rollback()
             connection.execute(text(UNLOCK))
             connection.commit()
-    engine.dispose()
 
 
 if context.is_offline_mode():
