@@ -24,8 +24,12 @@ from sqlalchemy.engine import make_url
 
 from models.tenants import sync_tenants
 from ops.embedded import EmbeddedServices
+from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 from worker.database import Transaction, make_engine, transactions
 from worker.settings import load_settings
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+"""Hooks: with CI=true a skipped test fails."""
 
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASES = 16
