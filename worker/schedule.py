@@ -6,7 +6,7 @@
 from typing import Any
 
 SWEEP_SECONDS = 1.0
-TICK_SECONDS = 30.0
+TICK_SECONDS = 10.0
 
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": "intake.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": 15}},

@@ -1,0 +1,203 @@
+"""Real worker and Beat processes: killed, flushed, and reached by a plain Celery client."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import pytest
+import redis
+from celery import Celery
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from tests.factories import accept_jobs, credit_args, job_request, job_rows, job_states
+from tests.integration.intake.processes import beat, worker
+from tests.waiting import until
+from worker.database import Transaction
+
+PRIVATE = "very-private-owner"
+
+
+@pytest.fixture
+def environment(database_url: str, redis_url: str) -> dict[str, str]:
+    return {"LEDGERBEAT_DATABASE_URL": database_url, "LEDGERBEAT_REDIS_URL": redis_url}
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Celery]:
+    """What any upstream app has: a broker's address, and nothing of ours."""
+    app = Celery("upstream", broker=redis_url, set_as_current=False)
+    app.conf.broker_connection_retry_on_startup = True
+    yield app
+    app.close()
+
+
+@contextmanager
+def locked(database_url: str, table: str) -> Iterator[None]:
+    """Nobody else may write the table meanwhile."""
+    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as connection:
+        connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
+        yield
+
+
+def is_waiting_for(transaction: Transaction, table: str) -> bool:
+    found = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = CAST(:table AS regclass)")
+    with transaction() as session:
+        return bool(session.execute(found, {"table": table}).scalar_one())
+
+
+def available(transaction: Transaction) -> dict[str, int]:
+    with transaction() as session:
+        rows = session.execute(text("SELECT owner, available_minor FROM wallets"))
+        return {row.owner: row.available_minor for row in rows}
+
+
+def all_done(transaction: Transaction) -> Callable[[], bool]:
+    return lambda: set(job_states(transaction).values()) == {"done"}
+
+
+def test_a_worker_killed_between_effect_and_commit_leaves_nothing_and_another_does_it_once(
+    transaction: Transaction,
+    tenant: str,
+    now: datetime,
+    environment: dict[str, str],
+    database_url: str,
+    client: Celery,
+    tmp_path: Path,
+) -> None:
+    accept_jobs(transaction, [job_request(args=credit_args("ada", 7)) for _ in range(150)], now=now)
+    with locked(database_url, "job_outcomes"):
+        with worker(environment, tmp_path) as first:
+            client.send_task("intake.sweep", queue="intake")
+            until(lambda: is_waiting_for(transaction, "job_outcomes"), what="the batch, about to commit")
+            first.kill()
+        assert set(job_states(transaction).values()) == {"queued"}
+        assert available(transaction) == {}
+    with worker(environment, tmp_path) as second:
+        client.send_task("intake.sweep", queue="intake")
+        until(all_done(transaction))
+        assert second.stop() == 0
+    assert available(transaction) == {"ada": 1050}
+    assert {row["attempts"] for row in job_rows(transaction)} == {1}
+
+
+def test_what_is_queued_survives_a_flushed_redis_because_beat_sweeps(
+    transaction: Transaction,
+    tenant: str,
+    now: datetime,
+    environment: dict[str, str],
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    with worker(environment, tmp_path), beat(environment, tmp_path):
+        client = redis.Redis.from_url(redis_url)
+        for round_ in range(3):
+            accept_jobs(transaction, [job_request(key=f"k{round_}-{n}") for n in range(50)], now=now)
+            client.flushdb()
+            until(all_done(transaction), within_seconds=60)
+        client.close()
+    assert available(transaction) == {"ada": 150 * 100}
+
+
+def test_two_beats_and_two_workers_run_a_slot_once(
+    transaction: Transaction, tenant: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    def slots() -> list[Any]:
+        with transaction() as session:
+            return list(session.execute(text("SELECT * FROM schedule_slots WHERE finished_at IS NOT NULL")))
+
+    with worker(environment, tmp_path) as one, worker(environment, tmp_path) as two:  # noqa: SIM117
+        with beat(environment, tmp_path, "beat-1") as first, beat(environment, tmp_path, "beat-2") as second:
+            until(slots, within_seconds=60)
+            ticked = "Sending due task tick"
+            until(lambda: ticked in first.printed() and ticked in second.printed(), within_seconds=60)
+    [slot] = slots()
+    assert (slot.schedule, slot.result["broken"]) == ("ledger.verify", {})
+    assert (one.printed() + two.printed()).count("schedule.ran") == 1
+
+
+class Watcher:
+    """Everything that Celery tells about tasks while the test runs, as Flower would hear it."""
+
+    def __init__(self, client: Celery) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._client = client
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._listening.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._receiver.should_stop = True
+        self._thread.join(20)
+
+    def _watch(self) -> None:
+        with self._client.connection_for_read() as connection:
+            self._receiver = self._client.events.Receiver(connection, handlers={"*": self.events.append})
+            self._listening.set()
+            for _ in self._receiver.itercapture(limit=None, timeout=None, wakeup=False):
+                pass
+
+    def types(self) -> set[str]:
+        return {event["type"] for event in self.events if event["type"].startswith("task-")}
+
+
+def test_a_plain_celery_client_reaches_the_door_and_nobody_sees_the_arguments(
+    transaction: Transaction,
+    tenant: str,
+    environment: dict[str, str],
+    database_url: str,
+    client: Celery,
+    tmp_path: Path,
+) -> None:
+    call = {"tenant": tenant, "name": "wallets.credit", "idempotency_key": "k1", "args": credit_args(PRIVATE)}
+    with worker(environment, tmp_path) as running, Watcher(client) as watcher:
+        with locked(database_url, "jobs"):
+            client.send_task("jobs.accept", kwargs=call)
+            client.send_task("jobs.accept", args=list(call.values()))
+            active = until(lambda: list((client.control.inspect(timeout=2).active() or {}).values()))
+        until(all_done(transaction))
+        until(lambda: "task-succeeded" in watcher.types())
+        client.send_task("jobs.accept", kwargs={**call, "args": credit_args(PRIVATE, 5)})
+        until(lambda: "task-failed" in watcher.types())
+    assert available(transaction) == {PRIVATE: 100}
+    assert "jobs.accept" in str(active)
+    assert "k1" in str(active)
+    assert PRIVATE not in str(active)
+    [failed] = [event for event in watcher.events if event["type"] == "task-failed"]
+    assert "idempotency_key_reused" in failed["exception"]
+    shown = [
+        event["kwargs"] for event in watcher.events if event["type"] == "task-received" and "k1" in str(event)
+    ]
+    assert len(shown) == 3
+    assert PRIVATE not in str(watcher.events)
+    assert PRIVATE not in running.printed()
+
+
+def test_the_door_records_what_is_wrong_so_that_the_caller_finds_it(
+    transaction: Transaction, tenant: str, environment: dict[str, str], client: Celery, tmp_path: Path
+) -> None:
+    with worker(environment, tmp_path):
+        for key, name, args in [
+            ("wrong", "wallets.credit", {"owner": "ada"}),
+            ("unknown", "no.such", {}),
+            ("nul", "wallets.credit", {"owner": "a\0"}),
+        ]:
+            call = {"tenant": tenant, "name": name, "idempotency_key": key, "args": args}
+            client.send_task("jobs.accept", kwargs=call)
+        until(
+            lambda: (
+                sorted(job_states(transaction).items())
+                == [("nul", "dead"), ("unknown", "dead"), ("wrong", "dead")]
+            )
+        )
+    codes = {row["idempotency_key"]: row["result"]["code"] for row in job_rows(transaction)}
+    assert codes == {"wrong": "invalid_arguments", "unknown": "unknown_job", "nul": "invalid_arguments"}
