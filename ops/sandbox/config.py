@@ -5,11 +5,13 @@ import binascii
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.errors import LedgerbeatError
+
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 VISIBILITY_SECONDS_MAX = 10.0
 
 
-class ConfigError(ValueError):
+class ConfigError(LedgerbeatError):
     """A setting cannot be used; the message says which and what to set."""
 
 
