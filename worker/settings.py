@@ -19,7 +19,7 @@ from worker.providers.registry import secret_problem
 
 PREFIX = "LEDGERBEAT_"
 URL_NAMES = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
-REDIS_SCHEMES = ("redis", "rediss", "unix")
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 
@@ -113,7 +113,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             values[name.lower()] = _read_file(Path(path), f"{PREFIX}{name}_FILE")
     if "database_url" in values:
         values["database_url"] = _psycopg_url(values["database_url"])
-    if values.get("redis_url", "redis://").partition("://")[0] not in REDIS_SCHEMES:
+    if not values.get("redis_url", "redis://").startswith(REDIS_SCHEMES):
         raise SettingsError("LEDGERBEAT_REDIS_URL must start with redis://, rediss:// or unix://")
     if "config" in values:
         values["tenants"] = _load_tenants(Path(values["config"]), env)
