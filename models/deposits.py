@@ -72,3 +72,11 @@ webhook_deliveries = Table(
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     UniqueConstraint("tenant", "provider", "body_sha256"),
 )
+
+
+def wait_keys(provider: str, reference: str | None, *object_ids: str | None) -> tuple[str, ...]:
+    """What waits for a deposit, known by our reference or by the provider's payments."""
+    by_reference = (f"deposit:{provider}:ref:{reference}",) if reference else ()
+    return by_reference + tuple(
+        f"deposit:{provider}:obj:{object_id}" for object_id in object_ids if object_id
+    )

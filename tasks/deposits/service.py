@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.deposits import wait_keys
 from models.jobs.claim import Job, wake
 from models.jobs.outcomes import Done, Outcome, Refused
 from models.tenants import Tenant
@@ -73,7 +74,8 @@ def expect_deposits(
         if isinstance(outcome, Done) and not outcome.reason
     ]
     _insert(session, fresh, tenant, require_aware(now))
-    wake(session, tenant.name, {f"deposit:{a.provider}:ref:{a.reference}" for _, a in fresh}, now=now)
+    awaited = {key for _, args in fresh for key in wait_keys(args.provider, args.reference)}
+    wake(session, tenant.name, awaited, now=now)
     return outcomes
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tasks.webhooks.facts import Deposit, Part, Parts, wait_keys
+from models.deposits import wait_keys
+from tasks.webhooks.facts import Deposit, Part, Parts
 from worker.providers.port import ProviderEvent
 
 

@@ -4,9 +4,10 @@ The order in which the parts were told leaves no trace in the sums: that is what
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+from models.deposits import wait_keys
 from models.ledger.codes import clearing_code, suspense_code, wallet_code
 from models.ledger.outcomes import Leg
 
@@ -29,6 +30,7 @@ class Part:
     duplicate: bool = False
 
 
+_PART_FIELDS = tuple(one.name for one in fields(Part))
 Parts = Mapping[str, Part]
 """part id -> part"""
 
@@ -142,15 +144,22 @@ class Deposit:
         own = (Leg(SHORTFALL, self.currency, repaid), Leg(wallet, self.currency, minor - repaid), clearing)
         return tuple(leg for leg in own if leg.amount_minor)
 
-    def parts_json(self) -> dict[str, Any]:
-        """The column `parts`."""
+    def as_row(self) -> dict[str, Any]:
+        """What the row of `deposits` says of these facts: the sums, and the parts they are sums of."""
         return {
-            "failed": self.failed,
-            "captures": {part_id: asdict(part) for part_id, part in self.captures.items()},
-            "refunds": {part_id: asdict(part) for part_id, part in self.refunds.items()},
-            "chargebacks": {part_id: asdict(part) for part_id, part in self.chargebacks.items()},
-            "totals": dict(self.totals),
-            "sequences": dict(self.sequences),
+            "captured_minor": self.captured_minor,
+            "refunded_minor": self.refunded_minor,
+            "charged_back_minor": self.charged_back_minor,
+            "state": self.state,
+            "object_ids": self.object_ids,
+            "parts": {
+                "failed": self.failed,
+                "captures": _stored(self.captures),
+                "refunds": _stored(self.refunds),
+                "chargebacks": _stored(self.chargebacks),
+                "totals": dict(self.totals),
+                "sequences": dict(self.sequences),
+            },
         }
 
     @classmethod
@@ -173,20 +182,16 @@ class Deposit:
         )
 
 
-def wait_keys(provider: str, reference: str | None, *object_ids: str | None) -> tuple[str, ...]:
-    """What waits for a deposit, known by our reference or by the provider's payments."""
-    by_reference = (f"deposit:{provider}:ref:{reference}",) if reference else ()
-    return by_reference + tuple(
-        f"deposit:{provider}:obj:{object_id}" for object_id in object_ids if object_id
-    )
-
-
 def _of(payment: str, parts: Parts) -> list[Part]:
     return [part for part in parts.values() if part.object_id == payment]
 
 
 def _standing(parts: Iterable[Part]) -> int:
     return sum(part.amount_minor for part in parts if not part.reversed)
+
+
+def _stored(parts: Parts) -> dict[str, dict[str, Any]]:
+    return {part_id: {name: getattr(part, name) for name in _PART_FIELDS} for part_id, part in parts.items()}
 
 
 def _parts(stored: Mapping[str, Any], name: str) -> Parts:

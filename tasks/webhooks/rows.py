@@ -1,9 +1,8 @@
 """The SQL of the webhooks: finding and locking deposits, writing them back, and what a posting took."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -24,16 +23,15 @@ LOCK_DEPOSITS = text("""
     ORDER BY d.id FOR NO KEY UPDATE OF d
 """)
 
+# One JSON document and not arrays: `parts` would have to be escaped twice.
 SAVE_DEPOSITS = text("""
     UPDATE deposits d SET
         captured_minor = n.captured_minor, refunded_minor = n.refunded_minor,
-        charged_back_minor = n.charged_back_minor, state = n.state, parts = CAST(n.parts AS jsonb),
-        object_ids = ARRAY(SELECT jsonb_array_elements_text(CAST(n.object_ids AS jsonb))),
+        charged_back_minor = n.charged_back_minor, state = n.state, parts = n.parts,
+        object_ids = ARRAY(SELECT jsonb_array_elements_text(n.object_ids)),
         version = d.version + 1, updated_at = :now
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:captured AS bigint[]), CAST(:refunded AS bigint[]),
-        CAST(:charged_back AS bigint[]), CAST(:states AS text[]), CAST(:parts AS text[]),
-        CAST(:object_ids AS text[]))
-        AS n (id, captured_minor, refunded_minor, charged_back_minor, state, parts, object_ids)
+    FROM jsonb_to_recordset(CAST(:deposits AS jsonb)) AS n (id bigint, captured_minor bigint,
+        refunded_minor bigint, charged_back_minor bigint, state text, parts jsonb, object_ids jsonb)
     WHERE d.id = n.id
 """)
 
@@ -62,19 +60,9 @@ def lock_deposits(
 
 def save_deposits(session: Session, deposits: Mapping[int, Deposit], *, now: datetime) -> None:
     """Write the facts and their sums back, one version further."""
-    if not deposits:
-        return
-    facts = list(deposits.values())
-    columns: dict[str, Sequence[Any]] = {
-        "ids": list(deposits),
-        "captured": [deposit.captured_minor for deposit in facts],
-        "refunded": [deposit.refunded_minor for deposit in facts],
-        "charged_back": [deposit.charged_back_minor for deposit in facts],
-        "states": [deposit.state for deposit in facts],
-        "parts": [json.dumps(deposit.parts_json()) for deposit in facts],
-        "object_ids": [json.dumps(deposit.object_ids) for deposit in facts],
-    }
-    session.execute(SAVE_DEPOSITS, columns | {"now": now})
+    if deposits:
+        rows = [{"id": row_id, **deposit.as_row()} for row_id, deposit in deposits.items()]
+        session.execute(SAVE_DEPOSITS, {"deposits": json.dumps(rows), "now": now})
 
 
 def shortfalls(session: Session, tenant: str, subjects: Collection[str]) -> dict[str, int]:

@@ -201,7 +201,6 @@ def test_the_facts_survive_their_row() -> None:
         "owner": deposit.owner,
         "currency": deposit.currency,
         "expected_minor": deposit.expected_minor,
-        "object_ids": list(deposit.object_ids),
-        "parts": deposit.parts_json(),
+        **deposit.as_row(),
     }
     assert Deposit.from_row(row) == deposit
