@@ -160,14 +160,6 @@ def test_a_transaction_is_closed_once_its_entries_are_in(books: Transaction, ask
     assert refusal(asker, late) == CHECK_VIOLATION
 
 
-def test_a_transaction_is_closed_even_to_its_own_database_transaction(
-    books: Transaction, asker: Transaction
-) -> None:
-    both = entries((*HOUSE, -5), (*WALLET, 5))
-    new = NEW_TRANSACTION.format(tenant="acme", key="by hand")
-    assert refusal(asker, new, both, both) == CHECK_VIOLATION
-
-
 def test_a_key_stands_for_one_transaction_only(books: Transaction, asker: Transaction) -> None:
     with pytest.raises(IntegrityError, match="ledger_transactions_tenant_idempotency_key_key"):
         run(asker, NEW_TRANSACTION.format(tenant="acme", key="k1"))
