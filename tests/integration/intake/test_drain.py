@@ -77,6 +77,23 @@ def test_two_drains_at_once_on_one_lane_do_each_job_once_in_order(
     assert sum(report.claimed for report in reports) == 1000
 
 
+def test_a_lane_that_is_being_drained_is_left_alone_whatever_else_it_holds(
+    transaction: Transaction, run: Callable[..., DrainReport], now: datetime
+) -> None:
+    others: list[DrainReport] = []
+
+    def meanwhile(_session: Session, _work: Works) -> None:
+        accept_jobs(transaction, [job_request("b", key="later")], now=now)
+        others.append(run(routing(a=Effects(), b=Effects())))
+
+    accept_jobs(transaction, [job_request("a", key="k1")], now=now)
+    accept_jobs(transaction, [job_request("b", key="g", tenant="globex")], now=now)
+    run(routing(a=Effects(meanwhile), b=Effects()))
+    assert others == [DrainReport(taken=True)]
+    assert effects(transaction) == ["k1", "later"]
+    assert run(routing(b=Effects()), lane="globex") == DrainReport(1, {"done": 1})
+
+
 @pytest.mark.parametrize("position", [0, 1, 99, 150, 199])
 def test_a_poison_job_is_set_aside_alone_and_its_neighbours_are_done_once(
     transaction: Transaction, run: Callable[..., DrainReport], now: datetime, position: int
