@@ -35,7 +35,7 @@ MISMATCHES = text("SELECT tenant, count(*) AS mismatches FROM ledger_mismatches 
 TENANTS = text("SELECT tenant, paused_at IS NOT NULL AS paused FROM tenants")
 LAST_VERIFY = text("""
     SELECT result, extract(epoch FROM finished_at) AS finished_at FROM schedule_slots
-    WHERE schedule = 'verify' AND finished_at IS NOT NULL ORDER BY slot DESC LIMIT 1
+    WHERE schedule = 'ledger.verify' AND finished_at IS NOT NULL ORDER BY slot DESC LIMIT 1
 """)
 
 Rows = Sequence[Any]
@@ -151,10 +151,5 @@ def _last_verify(rows: Rows) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "ledgerbeat_verify_broken",
             "Invariants that the last verify found broken",
-            value=_broken(row.result),
+            value=len(row.result["broken"]),
         )
-
-
-def _broken(result: Any) -> float:
-    broken = result.get("broken", 0) if isinstance(result, dict) else 0
-    return float(broken if isinstance(broken, int) else len(broken))

@@ -50,13 +50,13 @@ def check_announced_length(request: Request) -> None:
         raise _too_large()
 
 
-async def read_body(request: Request, seconds_max: float = BODY_SECONDS_MAX) -> bytes:
+async def read_body(request: Request) -> bytes:
     """The body, read with a limit on bytes and time. Raises Refusal(body_too_large, request_timeout)."""
     try:
-        async with asyncio.timeout(seconds_max):
+        async with asyncio.timeout(BODY_SECONDS_MAX):
             return await _read(request)
     except TimeoutError:
-        raise Refusal("request_timeout", f"The body did not arrive within {seconds_max:g} s.") from None
+        raise Refusal("request_timeout", f"The body did not arrive within {BODY_SECONDS_MAX:g} s.") from None
     except ClientDisconnect:
         raise Refusal("request_timeout", "The connection was closed before the body was complete.") from None
 

@@ -29,12 +29,13 @@ class Operations:
         states = {"database": found.database, "broker": found.broker}
         if found.ready:
             return JSONResponse({"status": "ready", **states})
-        facts(request.scope).update(code="not_ready", **states)
+        noted = facts(request.scope)
+        noted.update(code="not_ready", **states)
         refusal = problems.Refusal(
             "not_ready", f"The database is {found.database}.", headers={"Retry-After": "1"}
         )
         return JSONResponse(
-            problems.document(refusal) | states,
+            problems.document(refusal, noted["request_id"]) | states,
             status_code=refusal.kind.status,
             headers=refusal.headers,
             media_type=problems.MEDIA_TYPE,

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -15,12 +16,16 @@ from models.tenants import sync_tenants
 from worker.http.batching import Unreachable
 from worker.http.recording import Recorded, Submission, record
 
+LOCK_TIMEOUT = "1s"
+"""How long one key that an app's open transaction holds may keep the requests beside it waiting."""
+
 
 class DatabaseWriter:
     """Writes submissions. The configuration's tenants are made known first, as soon as the database lets us."""
 
     def __init__(self, engine: Engine, timezones: Mapping[str, str]) -> None:
         self._engine = engine
+        event.listen(engine, "connect", _wait_briefly_for_locks)
         self._timezones = timezones
         self._synced = False
 
@@ -52,6 +57,12 @@ class DatabaseWriter:
             session.begin(),
         ):
             yield session
+
+
+def _wait_briefly_for_locks(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+    connection.commit()
 
 
 def _tenant_is_missing(recorded: Recorded) -> bool:

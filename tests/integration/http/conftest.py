@@ -1,5 +1,6 @@
 """A shim of the test's own, and a client for it."""
 
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -19,3 +20,12 @@ def shim(database_url: str, redis_url: str) -> Iterator[str]:
 def client(shim: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=shim, timeout=20) as client:
         yield client
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
