@@ -54,7 +54,6 @@ def configuration() -> dict[str, Any]:
         "accept_content": ["json"],
         "task_ignore_result": True,
         "task_acks_late": False,
-        "task_send_sent_event": True,
         "worker_send_task_events": True,
         "worker_pool": "threads",
         "worker_concurrency": CONCURRENCY,

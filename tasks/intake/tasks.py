@@ -28,7 +28,7 @@ def drain_lane(tenant: str) -> None:
             resources.nudger.nudge([tenant])
 
 
-@app.task(name="intake.sweep", throws=(TaskFailed,))
+@app.task(name="intake.sweep", throws=(TaskFailed,), send_events=False)
 def sweep_lanes() -> None:
     """Wake what is due and nudge every lane that has work: finds whatever no nudge has told of."""
     resources = current()

@@ -13,7 +13,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@app.task(name="schedules.tick", throws=(TaskFailed,))
+@app.task(name="schedules.tick", throws=(TaskFailed,), send_events=False)
 def tick_schedules() -> None:
     """Run every slot that is due and that nobody has run."""
     with reported("schedules.tick.failed"):
