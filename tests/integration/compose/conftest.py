@@ -31,6 +31,7 @@ class Installation:
 
     secrets: Path
     folder: Path
+    superuser_url: str
     owner_url: str
     app_url: str
     ports: dict[str, int] = field(default_factory=dict)
@@ -102,7 +103,8 @@ def _install(folder: Path, superuser_url: str, redis_url: str) -> Installation:
     example = (ROOT / "ops/compose/ledgerbeat.toml").read_text()
     (folder / "ledgerbeat.toml").write_text(example.replace("/run/secrets", str(secrets)))
     ports = {port: _free_port() for port in PORTS}
-    return Installation(secrets, folder, urls["owner"], urls["app"], ports)
+    superuser = superuser_url.replace("postgresql+psycopg:", "postgresql:")
+    return Installation(secrets, folder, superuser, urls["owner"], urls["app"], ports)
 
 
 def _create_roles(secrets: Path, superuser_url: str) -> str:
