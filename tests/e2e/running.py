@@ -22,7 +22,7 @@ from ops.stack import Stack
 from tests.e2e.app import App
 from worker.database import Transaction, make_engine, transactions
 
-TENANTS = tuple(f"shop-{number:02}" for number in range(1, 25))
+TENANTS = tuple(f"shop-{number:02}" for number in range(1, 61))
 """The first has the account at the sandbox provider."""
 
 NOTHING_SET = {
