@@ -21,6 +21,10 @@ TRANSIENT_SQLSTATES = {
     "57P03",  # cannot_connect_now
     "53300",  # too_many_connections
     "25P03",  # idle_in_transaction_session_timeout
+    "25006",  # read_only_sql_transaction: a replica during a failover
+    "53100",  # disk_full
+    "53200",  # out_of_memory
+    "58030",  # io_error
 }
 
 SESSION_SETTINGS = (
