@@ -257,6 +257,8 @@ def test_tenants_in_one_batch_share_neither_money_nor_keys(transaction: Transact
     assert words(outcomes) == ["created", "insufficient_funds", "created", "created"]
     assert available(transaction, "ada", tenant="acme") == 0
     assert available(transaction, "ada", tenant="globex") == 30
+    again = [credit("ada", 30, "k1", tenant="globex"), credit("ada", 100, "k1", tenant="acme")]
+    assert words(posted(transaction, *again)) == ["replayed", "replayed"]
     assert_books_in_order(transaction)
 
 
