@@ -14,13 +14,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.jobs.stored import readable
 
 WEIGHT_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One claimed job. `attempts` counts the earlier ones."""
+    """One claimed job. `attempts` counts the earlier ones; `args` is None when they cannot be read."""
 
     id: UUID
     seq: int
@@ -28,7 +29,7 @@ class Job:
     name: str
     origin: str
     idempotency_key: str
-    args: dict[str, Any]
+    args: dict[str, Any] | None
     attempts: int
     accepted_at: datetime
     delivery_id: int | None
@@ -56,7 +57,8 @@ CLAIM = text("""
                         FROM oldest WINDOW up AS (ORDER BY seq)) AS running
         WHERE nth = 1 OR weight <= :weight
     )
-    SELECT j.id, j.seq, j.tenant, j.name, j.origin, j.idempotency_key, j.args, j.attempts, j.accepted_at, j.delivery_id
+    SELECT j.id, j.seq, j.tenant, j.name, j.origin, j.idempotency_key, j.args::text AS args, j.attempts,
+        j.accepted_at, j.delivery_id
     FROM jobs j JOIN batch USING (id)
     WHERE j.state = 'queued' ORDER BY j.seq FOR NO KEY UPDATE OF j SKIP LOCKED
 """)
@@ -91,7 +93,8 @@ def lock_lane(session: Session, tenant: str) -> bool:
 def claim(session: Session, tenant: str, *, limit: int, weight_max: int = WEIGHT_MAX) -> list[Job]:
     """The oldest queued jobs of the lane, in order, locked until the transaction ends. Take the lane first."""
     values = {"tenant": tenant, "limit": limit, "weight": weight_max}
-    return [Job(**row) for row in session.execute(CLAIM, values).mappings()]
+    rows = session.execute(CLAIM, values).mappings()
+    return [Job(**{**row, "args": readable(row["args"])}) for row in rows]
 
 
 def lanes_with_work(session: Session) -> list[Lane]:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.errors import NotFound
+from models.jobs.stored import readable
 
 LIST = text("""
     SELECT id, tenant, name, state, attempts, due_at, accepted_at, finished_at, last_error,
@@ -25,7 +26,9 @@ LIST = text("""
 """)
 
 SHOW = text("""
-    SELECT j.*, d.provider AS delivery_provider, d.received_at AS delivery_received_at, d.body AS delivery_body
+    SELECT j.id, j.seq, j.tenant, j.name, j.origin, j.idempotency_key, j.args::text AS args, j.delivery_id, j.state,
+        j.attempts, j.due_at, j.last_error, j.result, j.wait_keys, j.accepted_at, j.finished_at,
+        d.provider AS delivery_provider, d.received_at AS delivery_received_at, d.body AS delivery_body
     FROM jobs j LEFT JOIN webhook_deliveries d ON d.id = j.delivery_id
     WHERE j.id = :id
 """)
@@ -71,11 +74,15 @@ def list_jobs(session: Session, wanted: JobFilter, *, rows: int) -> list[dict[st
 
 
 def show_job(session: Session, job_id: UUID) -> dict[str, Any]:
-    """One job with its raw input, its ledger entries and its audit events. Raises NotFound."""
+    """One job with its raw input, its ledger entries and its audit events. Raises NotFound.
+
+    `args` is a text where it is no JSON that Python reads.
+    """
     row = session.execute(SHOW, {"id": job_id}).mappings().one_or_none()
     if row is None:
         raise NotFound(f"no job {job_id}")
-    job = {key: value for key, value in row.items() if key != "fingerprint"}
+    args = readable(row["args"])
+    job = {**row, "args": row["args"] if args is None else args}
     job["entries"] = [dict(entry) for entry in session.execute(ENTRIES, {"id": job_id}).mappings()]
     job["audit"] = [dict(event) for event in session.execute(AUDIT, {"id": job_id}).mappings()]
     return job

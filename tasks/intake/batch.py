@@ -18,6 +18,7 @@ from worker.database import Transaction
 from worker.telemetry import describe_error
 
 OUTCOMES = (Done, Refused, Parked, Cooling, Dead)
+UNREADABLE = {"pointer": "", "message": "Numbers and nesting of any ordinary size are expected."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def _check(job: Job, routing: Routing) -> Work[Any] | Dead:
     route = routing.get(job.name)
     if route is None or (route.origins is not None and job.origin not in route.origins):
         return Dead("unknown_job", {"cause": "no job of this name"})
+    if job.args is None:
+        return Dead("invalid_arguments", {"errors": [UNREADABLE]})
     try:
         return Work(job, route.parse(job.args))
     except InvalidArguments as error:

@@ -56,7 +56,7 @@ def test_heavy_jobs_make_small_batches_and_the_heaviest_stands_alone(
     for _ in weights:
         with transaction() as session:
             jobs = claim(session, tenant, limit=200)
-            sizes.append([len(job.args["awards"]) for job in jobs])
+            sizes.append([len((job.args or {})["awards"]) for job in jobs])
             finish(session, [(job, Done()) for job in jobs], now=now)
     assert sizes == [[1500, 400], [200], [5000], [1], []]
 
