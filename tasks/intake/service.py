@@ -33,8 +33,12 @@ RETRIES_MAX = 5
 BACKOFF_SECONDS = 0.05
 ATTEMPTS_MAX = 5
 COOLING_SECONDS = 10
-CONTENTION = {"40001", "40P01", "55P03", "57014"}
-"""Serialization, deadlock, lock and statement timeouts: they pass, and when they do not, a job is the cause."""
+TIMEOUTS = {"57014", "25P03"}
+"""Of a statement, and of an idle transaction: half a minute or more each, so no batch is run into them twice."""
+CONTENTION = {"40001", "40P01", "55P03", "53200"} | TIMEOUTS
+"""Those, serialization, deadlock, locks, memory: they pass, and when they do not, a job is the cause."""
+OUTAGES = {"53100", "58030", "25006"}
+"""Disk full, input/output error, read-only standby: the database cannot write, whatever the job."""
 
 Result = TypeVar("Result")
 log = structlog.get_logger("ledgerbeat.intake")
@@ -135,24 +139,28 @@ def after_failure(job: Job, error: BaseException, now: datetime) -> Cooling | De
 
 
 def _blames_a_job(error: BaseException) -> bool:
-    """False when the database itself is away: then no job is to blame, and all wait."""
-    if not _may_pass(error) or isinstance(error, PostingRaced):
+    """False when the database itself is away or cannot write: then no job is to blame, and all wait."""
+    if isinstance(error, PostingRaced) or _sqlstate(error) in CONTENTION:
         return True
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in CONTENTION
+    return not is_transient(error) and _sqlstate(error) not in OUTAGES
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, PostingRaced) or is_transient(error)
+def _may_pass_soon(error: BaseException) -> bool:
+    return isinstance(error, PostingRaced) or (is_transient(error) and _sqlstate(error) not in TIMEOUTS)
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
 def _retrying(work: Callable[[], Result], sleep: Callable[[float], None]) -> Result:
-    """Run `work` again, up to RETRIES_MAX times, while its error may pass: 0 to 50, 100, 200, 400, 800 ms between."""
+    """Run `work` again, up to RETRIES_MAX times, while its error may pass soon: 0 to 50, 100, ... 800 ms between."""
     for attempt in range(RETRIES_MAX):
         try:
             return work()
         except Exception as error:
             cause = error.error if isinstance(error, BatchFailed) else error
-            if not _may_pass(cause):
+            if not _may_pass_soon(cause):
                 raise
             log.info("intake.batch.retried", attempt=attempt + 1, cause=describe_error(cause))
         sleep(random.uniform(0, BACKOFF_SECONDS * 2**attempt))  # noqa: S311 - spreads retries, guards nothing
