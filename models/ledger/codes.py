@@ -1,4 +1,4 @@
-"""Account codes: who an account belongs to, spelled in one place."""
+"""Account codes, which say who an account belongs to, and names within ledger keys: spelled in one place."""
 
 
 def wallet_code(owner: str) -> str:
@@ -24,6 +24,11 @@ def house_code(reason: str) -> str:
 def suspense_code(name: str) -> str:
     """Money that awaits a person's decision."""
     return f"suspense:{name}"
+
+
+def key_part(name: str) -> str:
+    """A name of a caller's inside a ledger key: its colons are escaped, so that no two effects share a key."""
+    return name.replace("%", "%25").replace(":", "%3A")
 
 
 def may_overdraw(code: str) -> bool:

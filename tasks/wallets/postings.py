@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from models.jobs.claim import Job
-from models.ledger.codes import house_code, wallet_code
+from models.ledger.codes import house_code, key_part, wallet_code
 from models.ledger.outcomes import Leg, Posting
 from worker.catalogue import Award, WalletAward, WalletCredit, WalletDebit, WalletTransfer
 
@@ -32,7 +32,7 @@ def awards(job: Job, args: WalletAward, now: datetime) -> list[Posting]:
 def _award(job: Job, args: WalletAward, award: Award, now: datetime) -> Posting:
     return Posting(
         tenant=job.tenant,
-        key=f"award:{args.event}:{award.placement}:{award.owner}",
+        key=f"award:{key_part(args.event)}:{award.placement}:{award.owner}",
         kind="wallet.award",
         legs=_legs(house_code(args.reason), wallet_code(award.owner), award.amount_minor, args.currency),
         occurred_at=now,

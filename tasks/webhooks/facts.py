@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from models.deposits import wait_keys
-from models.ledger.codes import clearing_code, suspense_code, wallet_code
+from models.ledger.codes import clearing_code, key_part, suspense_code, wallet_code
 from models.ledger.outcomes import Leg
 
 SHORTFALL = suspense_code("shortfall")
@@ -123,9 +123,8 @@ class Deposit:
         return replace(self, chargebacks={**self.chargebacks, part_id: part})
 
     def key(self, effect: str) -> str:
-        """The ledger key of one effect. The reference's colons are escaped, so that no two effects share a key."""
-        reference = self.reference.replace("%", "%25").replace(":", "%3A")
-        return f"deposit:{self.provider}:{reference}:{effect}"
+        """The ledger key of one effect."""
+        return f"deposit:{self.provider}:{key_part(self.reference)}:{effect}"
 
     def legs(self, payment: str, minor: int, shortfall_minor: int = 0) -> tuple[Leg, ...]:
         """The legs of money that came in (`minor` > 0) or went back (`minor` < 0) for a payment.

@@ -114,6 +114,20 @@ def test_awards_are_paid_once_whichever_job_brings_them(desk: Desk) -> None:
     assert keys[0]["key"] == "award:cup:1:player-1"
 
 
+def test_colons_in_names_make_no_two_awards_the_same(desk: Desk) -> None:
+    """Unescaped, both would be `award:cup:1:1:ada`."""
+    named = {"currency": "EUR", "reason": "prize"}
+    won = {"placement": 1, "amount_minor": 50}
+    answers = desk.do(
+        "wallets.award",
+        {**named, "event": "cup:1", "awards": [{**won, "owner": "ada"}]},
+        {**named, "event": "cup", "awards": [{**won, "owner": "1:ada"}]},
+        {**named, "event": "cup%3A1", "awards": [{**won, "owner": "ada"}]},
+    )
+    assert [one["state"] for one in answers] == ["done", "done", "done"]
+    assert (desk.wallet("ada"), desk.wallet("1:ada")) == (100, 50)
+
+
 def test_awards_that_stand_with_another_amount_refuse_the_whole_job(desk: Desk) -> None:
     desk.do("wallets.award", award(50, 30))
     [refused] = desk.do("wallets.award", award(51, 31, 20))
