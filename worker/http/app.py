@@ -1,7 +1,8 @@
 """The HTTP shim: verify, record, nudge, answer. It runs no job, and reads nothing back.
 
 Run it with `uvicorn --factory worker.http.app:create_app --no-access-log`, with as many `--workers` as there are
-cores: the processes share nothing but the database.
+cores (and then `--timeout-worker-healthcheck 60`, or uvicorn kills children that are still importing on a busy
+machine): the processes share nothing but the database.
 """
 
 import threading
@@ -9,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
-from prometheus_client import start_http_server
+from prometheus_client import disable_created_metrics, start_http_server
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -53,6 +54,7 @@ def create_app() -> ASGIApp:
     try:
         settings = load_settings()
         configure_logging(settings.log_format)
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         return build_app(settings, nudge=Resources(settings).nudger.nudge)
     except SettingsError as error:
         raise SystemExit(f"ledgerbeat: {error}") from None

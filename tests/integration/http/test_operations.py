@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from models.jobs.claim import claim, lock_lane
 from models.jobs.outcomes import Dead, Done, finish
@@ -156,37 +157,25 @@ def test_a_metrics_port_that_is_taken_stops_nothing(database_url: str, free_port
 
 def test_logs_name_ids_and_codes_and_no_secret(client: httpx.Client) -> None:
     body = captured(reference="order-secret")
+    stripe = "/v1/webhooks/acme/stripe"
     with capture_logs() as logs:
         job = client.post(CREDIT, json=credit(owner="ada-secret"), headers=job_headers("key-secret")).json()
         client.post(CREDIT, json={"owner": "ada secret"}, headers=job_headers("key-secret"))
-        client.post(CREDIT, json=credit(), headers=job_headers(token="wrong-secret-token"))
+        client.post(CREDIT, json=credit(), headers=job_headers(token="token-secret"))
         client.post(SANDBOX, content=body, headers=signed(body))
-        client.post(
-            "/v1/webhooks/acme/stripe", content=b"body-secret", headers={"Stripe-Signature": "t=1,v1=secret"}
-        )
-        until(lambda: len([entry for entry in logs if entry["event"] == "http.request"]) == 5)
-    told = repr(logs)
-    for secret in (
-        "ada",
-        "key-secret",
-        ACME_TOKEN,
-        "wrong-secret",
-        SANDBOX_SECRET,
-        "order-secret",
-        "v1=",
-        "body-",
-    ):
-        assert secret not in told
-    assert {
-        "job_id": job["job_id"],
-        "tenant": "acme",
-        "job": "wallets.credit",
-        "status": 202,
-    }.items() <= logs[0].items()
-    assert [entry.get("code") for entry in logs] == [
+        client.post(stripe, content=b"body-secret", headers={"Stripe-Signature": "t=1,v1=secret"})
+        until(lambda: len(requests_of(logs)) == 5)
+    assert not any(word in repr(logs) for word in ("secret", ACME_TOKEN, SANDBOX_SECRET))
+    accepted = {"job_id": job["job_id"], "tenant": "acme", "job": "wallets.credit", "status": 202}
+    assert accepted.items() <= requests_of(logs)[0].items()
+    assert [entry.get("code") for entry in requests_of(logs)] == [
         None,
         "invalid_arguments",
         "unauthenticated",
         None,
         "bad_signature",
     ]
+
+
+def requests_of(logs: list[EventDict]) -> list[EventDict]:
+    return [entry for entry in logs if entry["event"] == "http.request"]
