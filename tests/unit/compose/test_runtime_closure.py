@@ -14,14 +14,14 @@ ROOT = Path(__file__).resolve().parents[3]
 def installed() -> set[str]:
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     packages = {package["name"]: package for package in lock["package"]}
-    found = {"ledgerbeat"}
-    waiting = list(_needed(packages["ledgerbeat"], ("stripe", "adyen")))
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    waiting = [("ledgerbeat", ("stripe", "adyen"))]
     while waiting:
-        name, extras = waiting.pop()
-        known = name in found
-        found.add(name)
-        waiting += [need for need in _needed(packages[name], extras) if not known or need[0] not in found]
-    return found
+        need = waiting.pop()
+        if need not in seen:
+            seen.add(need)
+            waiting += _needed(packages[need[0]], need[1])
+    return {name for name, _ in seen}
 
 
 def _needed(package: dict[str, Any], extras: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
