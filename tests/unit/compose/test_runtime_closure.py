@@ -15,7 +15,7 @@ def installed() -> set[str]:
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     packages = {package["name"]: package for package in lock["package"]}
     seen: set[tuple[str, tuple[str, ...]]] = set()
-    waiting = [("ledgerbeat", ("stripe", "adyen"))]
+    waiting: list[tuple[str, tuple[str, ...]]] = [("ledgerbeat", ("stripe", "adyen"))]
     while waiting:
         need = waiting.pop()
         if need not in seen:
