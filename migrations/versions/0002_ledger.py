@@ -87,20 +87,21 @@ CREATE INDEX ledger_mismatches_tenant_id_idx ON ledger_mismatches (tenant, id);
 -- Entries arrive in the database transaction that made their ledger transaction (both carry its now()), sum to zero
 -- per currency and stay within one tenant. Over the transition table and not row by row: one query per statement.
 -- It also stands in for foreign keys, which would take a row lock on the hot account for every entry.
+-- The tables are named with their schema: a writer's temporary tables would otherwise stand in for them.
 CREATE FUNCTION ledger_entries_check() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     broken bigint;
 BEGIN
     SELECT n.transaction_id INTO broken
     FROM new_entries n
-    LEFT JOIN ledger_transactions t ON t.id = n.transaction_id AND t.created_at = now()
-    LEFT JOIN accounts a ON a.id = n.account_id AND a.tenant = t.tenant
+    LEFT JOIN public.ledger_transactions t ON t.id = n.transaction_id AND t.created_at = now()
+    LEFT JOIN public.accounts a ON a.id = n.account_id AND a.tenant = t.tenant
     GROUP BY n.transaction_id, a.currency
     HAVING sum(n.amount_minor) <> 0 OR bool_or(a.id IS NULL)
     LIMIT 1;
     IF NOT FOUND THEN
         RETURN NULL;
-    ELSIF EXISTS (SELECT FROM ledger_transactions WHERE id = broken AND created_at <> now()) THEN
+    ELSIF EXISTS (SELECT FROM public.ledger_transactions WHERE id = broken AND created_at <> now()) THEN
         RAISE EXCEPTION 'ledger transaction % is closed: entries cannot be added later', broken
             USING ERRCODE = 'check_violation';
     ELSE
