@@ -23,10 +23,14 @@ FORGED = """
 """
 
 
+def forge(transaction: Transaction) -> None:
+    with transaction() as session:
+        for statement in (*IMPOSTORS, FORGED):
+            session.execute(text(statement))
+
+
 def test_temporary_tables_do_not_vouch_for_entries(transaction: Transaction) -> None:
     posted(transaction, credit("ada", 100, "k1"))
-    with pytest.raises(DBAPIError, match="is closed"), transaction() as session:
-        for statement in IMPOSTORS:
-            session.execute(text(statement))
-        session.execute(text(FORGED))
+    with pytest.raises(DBAPIError, match="is closed"):
+        forge(transaction)
     assert_books_in_order(transaction)
