@@ -30,8 +30,8 @@ def everyday(worker_number: int) -> Iterator[Running]:
 
 @pytest.fixture(scope="package")
 def battered() -> Iterator[Running]:
-    """Two workers, two Beats and a shim, to be killed, on servers of their own, to be stopped."""
-    with running({}, names=("worker", "beat", "shim"), workers=2, beats=2) as started:
+    """Two workers, two Beats, a shim and the sandbox, to be killed, on servers of their own, to be stopped."""
+    with running({}, names=("sandbox", "worker", "beat", "shim"), workers=2, beats=2) as started:
         yield started
 
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def by_sandbox(app: App, reference: str, at: datetime, secret: str | None = None
 
 def by_stripe(app: App, reference: str, at: datetime, secret: str | None = None) -> Request:
     """Signed by the library `stripe`."""
-    charge = {
+    charge: dict[str, Any] = {
         "id": f"ch_{reference}",
         "amount": 2000,
         "amount_captured": 2000,

@@ -1,5 +1,6 @@
 """`ledgerbeat up`: everything answers, what dies comes back, and nothing is left at the end."""
 
+import json
 import os
 import re
 import signal
@@ -7,122 +8,165 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from ops.bootstrap import ROOT
-from ops.development import development_secret
+from ops.development import TENANT, development_secret
 from ops.embedded.process import wait_until
-from ops.stack import Stack
+from tests.e2e.running import NOTHING_SET, Running, alive, ledgerbeat, new_home, processes_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
-NOTHING_SET = {f"LEDGERBEAT_{name}": "" for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "CONFIG")}
 ANY_PORT = {**NOTHING_SET, **{f"LEDGERBEAT_{name}_PORT": "0" for name in ("HTTP", "FLOWER", "SANDBOX")}}
+BACK_SECONDS = 60.0
+
+
+@dataclass
+class Up:
+    """The command in a process of its own, and what it printed until it was ready."""
+
+    process: "subprocess.Popen[str]"
+    home: Path
+    said: str
+
+    def address(self, name: str) -> str:
+        found = re.search(rf"^{name} +(\S+)", self.said, re.MULTILINE)
+        assert found, self.said
+        return found[1]
+
+    def processes(self) -> dict[str, int]:
+        """Those that it said it started."""
+        found = re.findall(r"^(\S+): started \(process (\d+)\)", self.said, re.MULTILINE)
+        return {name: int(pid) for name, pid in found}
+
+    def cli(self, *arguments: str) -> Any:
+        """The JSON of a command in another process, which only knows the home."""
+        environment = {**NOTHING_SET, "LEDGERBEAT_HOME": str(self.home)}
+        done = ledgerbeat(*arguments, "--json", environment=environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
 
 @contextmanager
-def up(home: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """The command in a process of its own, and what it printed until it was ready."""
-    environment = {**os.environ, **ANY_PORT, "LEDGERBEAT_HOME": str(home)}
+def up() -> Iterator[Up]:
+    """Started and ready; killed at the end, if it still runs, with nothing left."""
     command = [sys.executable, "-m", "ops.cli", "up"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            assert process.stdout is not None
-            lines = []
-            for line in process.stdout:
-                lines.append(line)
-                if line.startswith("ready"):
-                    break
-            assert lines, "it said nothing"
-            assert lines[-1].startswith("ready"), "".join(lines)
-            yield process, "".join(lines)
-        finally:
-            process.kill()
+    with new_home() as home:
+        environment = {**os.environ, **ANY_PORT, "LEDGERBEAT_HOME": str(home)}
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                yield Up(process, home, read_until_ready(process))
+            finally:
+                process.kill()
 
 
-def address(said: str, name: str) -> str:
-    found = re.search(rf"^{name} +(\S+)", said, re.MULTILINE)
-    assert found, said
-    return found[1]
-
-
-def processes(said: str) -> list[int]:
-    return [int(pid) for pid in re.findall(r"started \(process (\d+)\)", said)]
-
-
-def gone(pids: list[int]) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
-
-
-def test_up_answers_on_every_address_and_ctrl_c_stops_it_all(tmp_path: Path) -> None:
-    with up(tmp_path) as (process, said):
-        assert httpx.get(address(said, "shim") + "/readyz").status_code == 200
-        assert httpx.get(address(said, "flower") + "/").status_code == 401
-        ours = ("ops", development_secret(tmp_path, "flower-password"))
-        assert httpx.get(address(said, "flower") + "/", auth=ours, follow_redirects=True).status_code == 200
-        key = development_secret(tmp_path, "sandbox-api-key")
-        truth = httpx.get(address(said, "sandbox") + "/_truth", headers={"Authorization": f"Bearer {key}"})
-        assert truth.status_code == 200
-        assert key not in said
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, rest
-    assert rest.endswith("stopped\n")
-    assert gone(processes(said))
-    assert not (tmp_path / "running.json").exists()
-
-
-def test_a_killed_up_leaves_no_process(tmp_path: Path) -> None:
-    with up(tmp_path) as (process, said):
-        process.kill()
-        pids = processes(said)
-        assert len(pids) == 5
-        assert wait_until(lambda: gone(pids), 30)
+def read_until_ready(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("ready"):
+            break
+    assert lines, "it said nothing"
+    assert lines[-1].startswith("ready"), "".join(lines)
+    return "".join(lines)
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("up") / "home", environment=ANY_PORT, durable=False) as started:
-        yield started
+def started() -> Iterator[Up]:
+    with up() as running:
+        yield running
+
+
+def credit(started: Up, key: str) -> httpx.Response:
+    headers = {
+        "Authorization": f"Bearer {development_secret(started.home, 'api-token')}",
+        "Idempotency-Key": key,
+    }
+    args = {"owner": "ada", "amount_minor": 100, "currency": "EUR", "reason": "promo"}
+    return httpx.post(started.address("shim") + "/v1/jobs/wallets.credit", json=args, headers=headers)
+
+
+def test_up_answers_on_every_address_it_prints(started: Up) -> None:
+    assert httpx.get(started.address("shim") + "/readyz").status_code == 200
+    assert httpx.get(started.address("flower") + "/").status_code == 401
+    ours = ("ops", development_secret(started.home, "flower-password"))
+    page = httpx.get(started.address("flower") + "/", auth=ours, follow_redirects=True)
+    assert page.status_code == 200
+    key = development_secret(started.home, "sandbox-api-key")
+    truth = httpx.get(started.address("sandbox") + "/_truth", headers={"Authorization": f"Bearer {key}"})
+    assert truth.status_code == 200
+    assert key not in started.said
+    assert Path(started.address("token")).read_text().strip() not in started.said
+
+
+def test_the_command_line_finds_what_up_is_running(started: Up) -> None:
+    job_id = credit(started, "found").json()["job_id"]
+
+    def listed() -> list[str]:
+        return [job["id"] for job in started.cli("jobs", "list", "--tenant", TENANT, "--state", "done")]
+
+    assert job_id in until(listed, within_seconds=BACK_SECONDS)
+    wallets = started.cli("wallets", "show", "--tenant", TENANT)
+    assert [(wallet["owner"], wallet["currency"]) for wallet in wallets] == [("ada", "EUR")]
+    assert started.cli("verify")["clean"] is True
+
+
+def test_up_starts_a_killed_worker_again(started: Up) -> None:
+    before = started.processes()["worker"]
+    os.kill(before, signal.SIGKILL)
+    answer = credit(started, "while-it-is-down")
+    assert answer.status_code == 202
+    found = ["jobs", "show", answer.json()["job_id"]]
+    until(lambda: started.cli(*found)["state"] == "done", within_seconds=BACK_SECONDS)
+    assert not alive([before])
+
+
+def test_ctrl_c_stops_everything() -> None:
+    with up() as running:
+        running.process.send_signal(signal.SIGINT)
+        rest, _ = running.process.communicate(timeout=90)
+        assert running.process.returncode == 0, rest
+        assert rest.endswith("stopped\n")
+        assert processes_of(running.home) == {}
+        assert not (running.home / "running.json").exists()
+
+
+def test_a_killed_up_leaves_no_process() -> None:
+    with up() as running:
+        assert len(running.processes()) == 5
+        running.process.kill()
+        assert wait_until(lambda: not processes_of(running.home), 30), processes_of(running.home)
 
 
 @pytest.mark.parametrize("name", ["shim", "worker", "sandbox", "redis", "postgres"])
-def test_what_is_killed_comes_back(stack: Stack, name: str) -> None:
-    before = stack.pid(name)
-    stack.kill(name)
-    assert wait_until(lambda: stack.pid(name) not in {None, before}, 10)
-    assert wait_until(lambda: ready(stack), 20)
+def test_what_is_killed_comes_back(battered: Running, name: str) -> None:
+    before = battered.stack.pid(name)
+    battered.stack.kill(name)
+    until(lambda: battered.stack.pid(name) not in {None, before}, within_seconds=BACK_SECONDS)
+    until(lambda: ready(battered), within_seconds=BACK_SECONDS)
 
 
-def ready(stack: Stack) -> bool:
+def ready(running: Running) -> bool:
     try:
-        return httpx.get(f"{stack.http_url}/readyz", timeout=2).status_code == 200
+        return httpx.get(f"{running.stack.http_url}/readyz", timeout=2).status_code == 200
     except httpx.HTTPError:
         return False
 
 
-def test_a_taken_port_is_named_before_anything_starts(stack: Stack, tmp_path: Path) -> None:
-    environment = {**os.environ, **ANY_PORT, "LEDGERBEAT_HOME": str(tmp_path)}
-    environment["LEDGERBEAT_HTTP_PORT"] = str(stack.addresses.http_port)
-    command = [sys.executable, "-m", "ops.cli", "up"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+def test_a_taken_port_is_named_before_anything_starts(battered: Running, tmp_path: Path) -> None:
+    taken = str(battered.stack.addresses.http_port)
+    environment = {**ANY_PORT, "LEDGERBEAT_HOME": str(tmp_path), "LEDGERBEAT_HTTP_PORT": taken}
+    done = ledgerbeat("up", environment=environment)
     assert done.returncode == 2
-    assert f"port {stack.addresses.http_port} is in use" in done.stderr
+    assert f"port {taken} is in use" in done.stderr
     assert "LEDGERBEAT_HTTP_PORT" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "redis").exists()
-
-
-def test_several_workers_and_beats_run_side_by_side(tmp_path: Path) -> None:
-    chosen = ("worker", "beat")
-    with Stack(tmp_path, names=chosen, workers=2, beats=2, environment=ANY_PORT, durable=False) as started:
-        assert set(started.pids()) == {"worker", "worker-2", "beat", "beat-2", "postgres", "redis"}
-        assert all(started.pids().values())
-        started.stop_one("worker-2")
-        assert started.pid("worker-2") is None
-        started.start_one("worker-2")
-        assert started.pid("worker-2")
