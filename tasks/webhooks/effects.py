@@ -205,11 +205,13 @@ def _capture_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> D
 def _beyond_capture(deposit: Deposit, payment: str, told_minor: int, total_minor: int) -> Decision | None:
     """More than was captured may go back only once a capture or a reversal that we have not heard of is told."""
     captured = deposit.captured_of(payment)
+    if total_minor <= captured:
+        return None
+    if captured == 0:
+        return Park("awaiting_capture")  # of which nobody knows how much it is
     if told_minor > max(captured, deposit.expected_minor):
         return Reject("exceeds_captured", {"cause": f"{told_minor} told, {captured} captured"})
-    if total_minor > captured:
-        return Park("exceeds_captured" if captured else "awaiting_capture")
-    return None
+    return Park("exceeds_captured")
 
 
 def _does_not_fit(deposit: Deposit, payment: str, total_minor: int) -> bool:
