@@ -59,3 +59,23 @@ def assign(notices: Sequence[Notice], deposits: Mapping[int, Deposit]) -> list[i
         payments.get((notice.provider, notice.event.object_id)) if row is None else row
         for notice, row in zip(notices, named, strict=True)
     ]
+
+
+def torn(
+    notices: Sequence[Notice], rows: Sequence[int | None], deposits: Mapping[int, Deposit]
+) -> frozenset[int]:
+    """Positions of the moves whose reference names one deposit (`rows`) and whose payment belongs to another.
+
+    A payment belongs to the deposit that it was first told of: it must not be credited twice.
+    """
+    belongs = {
+        (one.provider, object_id): row for row, one in deposits.items() for object_id in one.object_ids
+    }
+    found = set()
+    for position, (notice, row) in enumerate(zip(notices, rows, strict=True)):
+        payment = notice.event.object_id
+        if row is None or payment is None or notice.event.move is None:
+            continue
+        if belongs.setdefault((notice.provider, payment), row) != row:
+            found.add(position)
+    return frozenset(found)

@@ -20,10 +20,13 @@ from tasks.intake.port import Work
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
 from tasks.webhooks.facts import SHORTFALL
 from tasks.webhooks.folding import Case, Fold, fold
-from tasks.webhooks.notice import Notice, assign, object_ids, references
+from tasks.webhooks.notice import Notice, assign, object_ids, references, torn
 from tasks.webhooks.rows import lock_deposits, save_deposits, shortfalls
 from worker.providers.port import ProviderEvent
 
+REFERENCE_CONFLICT = Reject(
+    "reference_conflict", {"cause": "its payment was told of before, with the reference of another deposit"}
+)
 _Answer = tuple[Decision, int | None]
 """The final decision, and the ledger transaction that it made."""
 
@@ -45,9 +48,13 @@ def apply_events(
     deposits = lock_deposits(session, tenant.name, references(notices), object_ids(notices))
     cases = {row_id: Case(deposit) for row_id, deposit in deposits.items()}
     final: dict[int, _Answer] = {}
-    for position, row_id in enumerate(assign(notices, deposits)):
+    rows = assign(notices, deposits)
+    conflicts = torn(notices, rows, deposits)
+    for position, row_id in enumerate(rows):
         if row_id is None:
             final[position] = (decide(None, notices[position].provider, notices[position].event), None)
+        elif position in conflicts:
+            final[position] = (REFERENCE_CONFLICT, None)
         else:
             cases[row_id].waiting.append(position)
     while open_cases := {row_id: case for row_id, case in cases.items() if case.waiting}:

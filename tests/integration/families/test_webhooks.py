@@ -172,6 +172,27 @@ def test_what_cannot_be_right_is_dead_with_its_cause_and_moves_nothing(desk: Des
     assert (desk.wallet(), sums(desk)) == (100, ("captured", 100, 0, 0))
 
 
+def test_a_refund_of_more_than_was_expected_waits_for_the_capture_that_explains_it(desk: Desk) -> None:
+    desk.expect("ref-1")
+    [early] = desk.hear(event("refunded", 150, "re-1"))
+    assert (early["state"], early["error"]) == ("parked", "awaiting_capture")
+    desk.hear(replace(CAPTURED, amount_minor=150))
+    assert (desk.wallet(), sums(desk)) == (0, ("refunded", 150, 150, 0))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_one_payment_told_with_two_references_is_credited_once(desk: Desk, together: bool) -> None:
+    desk.expect("ref-1")
+    desk.expect("ref-2", owner="ben")
+    first = desk.tell(CAPTURED)
+    if not together:
+        desk.drain()
+    [again] = desk.hear(replace(CAPTURED, reference="ref-2"))
+    assert (desk.outcome(first[0])["state"], again["state"]) == ("done", "dead")
+    assert again["code"] == "reference_conflict"
+    assert (desk.wallet("ada"), desk.wallet("ben")) == (100, 0)
+
+
 def test_an_event_of_no_interest_is_done_and_counted(desk: Desk) -> None:
     [ignored] = desk.hear(event(None))
     assert (ignored["state"], ignored["effect"]) == ("done", "ignored")
