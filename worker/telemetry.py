@@ -1,6 +1,7 @@
 """Logs: dotted events with fields, for people or as JSON lines; no secret, no argument of a job, no SQL value."""
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -26,8 +27,9 @@ QUIET = {
     "celery.worker.strategy": logging.WARNING,  # one line per message; our own events say what was done
     "celery.app.trace": logging.WARNING,
 }
-WORDY = {"celery.beat"}
-"""Loggers that write a whole stack into the message: one line of it says what happened."""
+WORDY = {"celery.beat", "celery.worker.consumer.consumer"}
+"""Loggers that write a stack, or all of a message that nobody takes, into theirs: the first words say what happened."""
+WORDS_END = re.compile(r"\n| \[type:")
 
 
 def configure_logging(log_format: Literal["console", "json"], level: int = logging.INFO) -> None:
@@ -69,7 +71,7 @@ def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 def tell_errors(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> EventDict:
     """A processor that tells an exception by describe_error(): a traceback ends in a message that may quote values."""
     if event.get("logger") in WORDY:
-        event["event"] = str(event["event"]).partition("\n")[0]
+        event["event"] = WORDS_END.split(str(event["event"]), maxsplit=1)[0]
     given = event.pop("exc_info", None)
     error = given[1] if isinstance(given, tuple) else given
     error = sys.exception() if error is True else error
