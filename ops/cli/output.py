@@ -30,7 +30,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
         count += 1
-    console = Console(highlight=False)
+    console = Console(
+        highlight=False, markup=False, emoji=False
+    )  # cells are others' words, to be shown as they are
     if not console.is_terminal:
         console.width = 200
     console.print(table) if count else click.echo(empty)
@@ -44,13 +46,14 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 
 def _shown(value: Any) -> str:
+    """One printable line: nothing in it can speak to the terminal."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S%z")
     if isinstance(value, dict | list):
-        return json.dumps(value, default=_plain, ensure_ascii=False)
-    return str(value)
+        value = json.dumps(value, default=_plain, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
 
 
 def _plain(value: Any) -> Any:
