@@ -70,7 +70,7 @@ def submit_patiently(
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours may delay a job, not lose it
             if _never_fits(error):
-                raise _refused(InvalidArguments("PostgreSQL cannot hold these arguments")) from None
+                raise _refused(InvalidArguments("these arguments cannot be stored")) from None
             log.warning("door.waiting", cause=describe_error(error))
         sleep(random.uniform(*WAIT_SECONDS))  # noqa: S311 - spreads retries, guards nothing
     return None
@@ -99,6 +99,9 @@ def _storable(args: object) -> dict[str, Any]:
 
 
 def _never_fits(error: BaseException) -> bool:
+    """Data that PostgreSQL refuses, or that nests too deeply to be written down: another try would end the same."""
+    if isinstance(error, RecursionError):
+        return True
     sqlstate = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
     return (sqlstate or "")[:2] in BAD_DATA
 

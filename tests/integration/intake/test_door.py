@@ -135,3 +135,12 @@ def test_what_postgresql_can_never_hold_is_refused_and_not_tried_for_ever(
 
     with pytest.raises(NotAccepted, match=r"^invalid_arguments: "):
         submit_patiently(call, sleep=lambda _: pytest.fail("it waited"))
+
+
+def test_arguments_that_nest_too_deeply_are_refused_and_not_tried_for_ever(send: Submit) -> None:
+    """Tried again and again, eight such messages would hold every thread of the worker."""
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(NotAccepted, match="invalid_arguments"):
+        submit_patiently(lambda: send(args={"owner": deep}), sleep=lambda _: pytest.fail("it waited"))
