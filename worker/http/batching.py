@@ -1,9 +1,10 @@
 """Requests that arrive together share one commit, but not one fate.
 
 Requests wait in a bounded queue. A few threads take what is there, up to BATCH_MAX, and write it in one transaction:
-alone when it is quiet, many at once under load, with no timer in between. When the shared transaction fails, each is
-written in one of its own, so a bad one fails alone. When the database cannot be reached, all that wait are told at
-once. An answer is given only after the commit.
+alone when it is quiet, many at once under load, with no timer in between. When the shared transaction fails, each
+tenant's share is written in one of its own, and where that fails too each request, so a bad one fails alone. What a
+tenant's failures take of a batch's time is bounded: its bad requests may delay its own good ones, not everyone's. When
+the database cannot be reached, all that wait are told at once. An answer is given only after the commit.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ BATCH_MAX = 100
 QUEUE_MAX = 2_000
 THREADS = 2
 WAIT_SECONDS_MAX = 8.0
+FAILING_SECONDS_MAX = 1.0
+"""How long the failures of one tenant may take in one batch before the rest of its share is refused."""
 
 log = structlog.get_logger("ledgerbeat.http")
 
@@ -137,31 +140,33 @@ class Batcher:
             _answer([(waiting, NotRecorded("the database cannot be reached")) for waiting in batch])
 
     def _write_together(self, batch: list[_Waiting]) -> None:
+        if not self._written(batch):
+            shares = _by_tenant(batch)
+            failed = [share for share in shares if len(shares) == 1 or not self._written(share)]
+            for share in failed:
+                self._write_one_by_one(share)
+
+    def _write_one_by_one(self, share: list[_Waiting]) -> None:
+        failing_seconds = 0.0
+        for waiting in share:
+            if waiting.given_up:
+                continue
+            started_at = time.monotonic()
+            if failing_seconds >= FAILING_SECONDS_MAX or not self._written([waiting]):
+                failing_seconds += time.monotonic() - started_at
+                _answer([(waiting, NotRecorded("the database refused the request"))])
+
+    def _written(self, batch: list[_Waiting]) -> bool:
+        """Write these in one transaction and answer them. False when it failed, and nobody was answered."""
         try:
             recorded = self._write([waiting.submission for waiting in batch], datetime.now(UTC))
         except Unreachable:
             raise
-        except Exception as error:  # noqa: BLE001 - one bad request must not decide for the others
-            log.warning("http.intake.batch_failed", requests=len(batch), error=describe_error(error))
-            self._write_one_by_one(batch)
-        else:
-            self._done(list(zip(batch, recorded, strict=True)))
-
-    def _write_one_by_one(self, batch: list[_Waiting]) -> None:
-        for waiting in batch:
-            if not waiting.given_up:
-                self._write_alone(waiting)
-
-    def _write_alone(self, waiting: _Waiting) -> None:
-        try:
-            recorded = self._write([waiting.submission], datetime.now(UTC))
-        except Unreachable:
-            raise
         except Exception as error:  # noqa: BLE001 - this thread must live, and each request must be answered
-            log.error("http.intake.request_failed", error=describe_error(error))  # noqa: TRY400 - a traceback quotes the row
-            _answer([(waiting, NotRecorded("the database refused the request"))])
-        else:
-            self._done([(waiting, recorded[0])])
+            log.warning("http.intake.batch_failed", requests=len(batch), error=describe_error(error))
+            return False
+        self._done(list(zip(batch, recorded, strict=True)))
+        return True
 
     def _done(self, written: Sequence[tuple[_Waiting, Recorded]]) -> None:
         _answer(written)
@@ -180,6 +185,13 @@ class Batcher:
             else:
                 taken.append(entry)
         return taken
+
+
+def _by_tenant(batch: Sequence[_Waiting]) -> list[list[_Waiting]]:
+    shares: dict[str, list[_Waiting]] = {}
+    for waiting in batch:
+        shares.setdefault(waiting.submission.tenant, []).append(waiting)
+    return list(shares.values())
 
 
 def _answer(outcomes: Sequence[tuple[_Waiting, _Outcome]]) -> None:

@@ -37,6 +37,11 @@ class Submission:
     requests: tuple[JobRequest, ...]
     delivery: Delivery | None = None
 
+    @property
+    def tenant(self) -> str:
+        """Whose it is: all of it is one tenant's."""
+        return self.delivery.tenant if self.delivery else self.requests[0].tenant
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
