@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.arrays import integers, texts
 from models.base import require_aware
 from models.errors import PostingRaced
 from models.ledger.codes import may_overdraw
@@ -130,7 +131,7 @@ def _lock_accounts(
 
 
 def _lock(session: Session, keys: Collection[AccountKey]) -> dict[AccountKey, Account]:
-    rows = session.execute(LOCK_ACCOUNTS, _columns(keys))
+    rows = session.execute(LOCK_ACCOUNTS, _columns(keys)).all()
     return {
         (tenant, code, currency): Account(row_id, balance, allow_overdraft, shadow)
         for row_id, tenant, code, currency, balance, allow_overdraft, shadow in rows
@@ -139,14 +140,14 @@ def _lock(session: Session, keys: Collection[AccountKey]) -> dict[AccountKey, Ac
 
 def _columns(keys: Iterable[AccountKey]) -> dict[str, Any]:
     tenants, codes, currencies = zip(*keys, strict=True)
-    return {"tenants": list(tenants), "codes": list(codes), "currencies": list(currencies)}
+    return {"tenants": texts(tenants), "codes": texts(codes), "currencies": texts(currencies)}
 
 
 def _find(session: Session, postings: Sequence[Posting]) -> dict[TransactionKey, Standing]:
     keys = {(posting.tenant, posting.key) for posting in postings}
     keys |= {(posting.tenant, posting.requires) for posting in postings if posting.requires}
     tenants, names = zip(*sorted(keys), strict=True)
-    rows = session.execute(FIND_TRANSACTIONS, {"tenants": list(tenants), "keys": list(names)})
+    rows = session.execute(FIND_TRANSACTIONS, {"tenants": texts(tenants), "keys": texts(names)}).all()
     return {(tenant, key): Standing(bytes(fingerprint), row_id) for row_id, tenant, key, fingerprint in rows}
 
 
@@ -158,7 +159,7 @@ def _write(session: Session, writes: Sequence[Write], batch: Batch, now: datetim
         WRITE,
         _transaction_columns(writes, now)
         | _entry_columns(entries)
-        | {"account_ids": list(balances), "balances": list(balances.values())},
+        | {"account_ids": integers(balances), "balances": integers(balances.values())},
     ).all()
     if len(rows) != len(writes):
         raise PostingRaced(f"{len(writes) - len(rows)} of {len(writes)} keys were taken meanwhile")
@@ -167,25 +168,25 @@ def _write(session: Session, writes: Sequence[Write], batch: Batch, now: datetim
     _record_mismatches(session, writes, batch)
 
 
-def _transaction_columns(writes: Sequence[Write], now: datetime) -> dict[str, Any]:
+def _transaction_columns(writes: Sequence[Write], now: datetime) -> dict[str, str]:
     postings = [write.posting for write in writes]
     return {
-        "tenants": [posting.tenant for posting in postings],
-        "kinds": [posting.kind for posting in postings],
-        "keys": [posting.key for posting in postings],
-        "fingerprints": [write.fingerprint for write in writes],
-        "subjects": [posting.subject for posting in postings],
-        "job_ids": [posting.job_id for posting in postings],
-        "times": [min(posting.occurred_at, now) for posting in postings],
+        "tenants": texts(posting.tenant for posting in postings),
+        "kinds": texts(posting.kind for posting in postings),
+        "keys": texts(posting.key for posting in postings),
+        "fingerprints": texts(f"\\x{write.fingerprint.hex()}" for write in writes),
+        "subjects": texts(posting.subject for posting in postings),
+        "job_ids": texts(posting.job_id.hex if posting.job_id else None for posting in postings),
+        "times": texts(min(posting.occurred_at, now).isoformat() for posting in postings),
     }
 
 
-def _entry_columns(entries: Sequence[tuple[int, Entry]]) -> dict[str, Any]:
+def _entry_columns(entries: Sequence[tuple[int, Entry]]) -> dict[str, str]:
     return {
-        "entry_posting": [number for number, _ in entries],
-        "entry_account": [entry.account_id for _, entry in entries],
-        "entry_amount": [entry.amount_minor for _, entry in entries],
-        "entry_balance": [entry.balance_after_minor for _, entry in entries],
+        "entry_posting": integers(number for number, _ in entries),
+        "entry_account": integers(entry.account_id for _, entry in entries),
+        "entry_amount": integers(entry.amount_minor for _, entry in entries),
+        "entry_balance": integers(entry.balance_after_minor for _, entry in entries),
     }
 
 
