@@ -11,6 +11,7 @@
     ├── LedgerError
     │   ├── MalformedPosting       a caller's bug: unbalanced, empty, or an impossible amount
     │   └── PostingRaced           another transaction took the same key meanwhile: run the batch again
+    ├── LaneBusy                   the lane was being drained for too long: ask again
     └── NotFound                   nothing of that id
 
 A business rule that says no is not an error: it is a `Refused` outcome of the job (models.jobs).
@@ -71,6 +72,10 @@ class MalformedPosting(LedgerError):
 
 class PostingRaced(LedgerError):
     """A transaction with one of these keys appeared meanwhile; the batch is to be run again."""
+
+
+class LaneBusy(LedgerbeatError):
+    """Someone else has the lane; nothing was done."""
 
 
 class NotFound(LedgerbeatError):

@@ -11,17 +11,24 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.errors import LaneBusy
 from models.jobs.stored import readable
 
 WEIGHT_MAX = 2000
+LANE_SECONDS_MAX = 15.0
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One claimed job. `attempts` counts the earlier ones; `args` is None when they cannot be read."""
+    """One claimed job. `attempts` counts the earlier ones; `args` is None when they cannot be read.
+
+    `tried` is True after any outcome, also when a redrive has set `attempts` back to 0.
+    """
 
     id: UUID
     seq: int
@@ -33,6 +40,7 @@ class Job:
     attempts: int
     accepted_at: datetime
     delivery_id: int | None
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,9 @@ class Lane:
 
 
 LOCK_LANE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('ledgerbeat.lane:' || :tenant, 0))")
+
+WAIT_FOR_LANE = text("SELECT pg_advisory_xact_lock(hashtextextended('ledgerbeat.lane:' || :tenant, 0))")
+LANE_WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
 
 # The lane's oldest, as many as weigh at most :weight together, and at least one. A job weighs as many postings as it
 # asks for. Rows that an operator holds at this moment are left for the next batch.
@@ -58,7 +69,7 @@ CLAIM = text("""
         WHERE nth = 1 OR weight <= :weight
     )
     SELECT j.id, j.seq, j.tenant, j.name, j.origin, j.idempotency_key, j.args::text AS args, j.attempts,
-        j.accepted_at, j.delivery_id
+        j.accepted_at, j.delivery_id, j.last_error IS NOT NULL AS tried
     FROM jobs j JOIN batch USING (id)
     WHERE j.state = 'queued' ORDER BY j.seq FOR NO KEY UPDATE OF j SKIP LOCKED
 """)
@@ -88,6 +99,20 @@ WAKE = text("""
 def lock_lane(session: Session, tenant: str) -> bool:
     """Take the lane until the transaction ends; False when someone else has it. Never waits."""
     return bool(session.execute(LOCK_LANE, {"tenant": tenant}).scalar_one())
+
+
+def wait_for_lane(session: Session, tenant: str, *, seconds: float = LANE_SECONDS_MAX) -> None:
+    """Take the lane until the transaction ends, before the drains that ask later. Raises LaneBusy.
+
+    For operators: while they have it no job of the lane is being applied, so what they read there stays so.
+    """
+    session.execute(LANE_WAIT, {"milliseconds": str(int(seconds * 1000))})
+    try:
+        session.execute(WAIT_FOR_LANE, {"tenant": tenant})
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise LaneBusy(f"the lane of {tenant} was being drained for {seconds:g} s: try again") from error
 
 
 def claim(session: Session, tenant: str, *, limit: int, weight_max: int = WEIGHT_MAX) -> list[Job]:

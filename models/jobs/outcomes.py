@@ -140,7 +140,7 @@ def finish(session: Session, outcomes: Sequence[tuple[Job, Outcome]], *, now: da
     for job, change in changes:
         name = UNKNOWN_NAME if change.reason == "unknown_job" else job.name
         tally[job.tenant, name, change.state, change.reason] += 1
-        tally[job.tenant, name, "accepted", ""] += job.attempts == 0
+        tally[job.tenant, name, "accepted", ""] += job.attempts == 0 and not job.tried
     count(session, tally)
 
 
