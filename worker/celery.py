@@ -38,7 +38,11 @@ AMQP_OPTIONS = {"confirm_publish": True}
 
 def configuration() -> dict[str, Any]:
     """Celery's settings, read from ours when the app is first used."""
-    broker_url = _broker_url()
+    return configuration_of(_broker_url())
+
+
+def configuration_of(broker_url: str) -> dict[str, Any]:
+    """Celery's settings with this broker; for an operator's command, which knows it from elsewhere."""
     amqp = broker_url.startswith("amqp")
     return {
         "broker_url": broker_url,
@@ -88,9 +92,9 @@ app = Celery("ledgerbeat", include=FAMILIES)
 app.add_defaults(configuration)
 
 
-def publish_drain(tenant: str) -> None:
+def publish_drain(tenant: str, *, through: Celery = app) -> None:
     """Send the nudge for one lane. Raises when the broker does not take it, within about a second."""
-    app.send_task(
+    through.send_task(
         "intake.drain", kwargs={"tenant": tenant}, queue=INTAKE_QUEUE, expires=NUDGE_EXPIRES_SECONDS
     )
 

@@ -6,16 +6,28 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from ops.running import running_settings
-from worker.database import make_engine, transactions
+from worker.database import Transaction, make_engine, transactions
+from worker.settings import Settings
 
 
 @contextmanager
 def session() -> Iterator[Session]:
     """A session in one transaction, as the worker's role."""
-    settings = running_settings()
-    engine = make_engine(settings.require_database_url(), role=settings.database_role, pool_size=1)
+    with transaction_of(running_settings()) as transaction, transaction() as opened:
+        yield opened
+
+
+@contextmanager
+def transaction_of(settings: Settings, *, statement_seconds: int = 30) -> Iterator[Transaction]:
+    """For commands of several transactions: each call opens one, as the worker's role."""
+    engine = make_engine(
+        settings.require_database_url(),
+        role=settings.database_role,
+        pool_size=1,
+        statement_seconds=statement_seconds,
+        prepared_statements=settings.prepared_statements,
+    )
     try:
-        with transactions(engine)() as opened:
-            yield opened
+        yield transactions(engine)
     finally:
         engine.dispose()

@@ -1,6 +1,5 @@
 """`ledgerbeat jobs`: what was accepted and what became of it."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,35 +7,27 @@ from uuid import UUID
 
 import click
 
+from models.jobs.backlog import ageing
 from models.jobs.reads import JobFilter, list_jobs, show_job
 from models.jobs.tables import STATES
 from ops.cli.connection import session
+from ops.cli.options import ages, before
 from ops.cli.output import as_json, print_facts, print_json, print_table
+from ops.cli.repair import cancel, redrive
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 FACTS = ("id", "tenant", "name", "state", "origin", "idempotency_key", "attempts", "accepted_at", "due_at",
          "finished_at", "last_error", "wait_keys", "args", "result")  # fmt: skip
 LEDGER_COLUMNS = ("id", "kind", "code", "currency", "amount_minor", "balance_after_minor", "occurred_at")
 AUDIT_COLUMNS = ("at", "actor", "action", "subject", "reason")
 
 
-class Age(click.ParamType[timedelta]):
-    """30s, 10m, 2h, 7d -> timedelta."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = re.fullmatch(r"(\d{1,6})([smhd])", value)
-        if match is None:
-            self.fail(f"{value!r} is not an age such as 30s, 10m, 2h or 7d", param, ctx)
-        return timedelta(**{UNITS[match[2]]: int(match[1])})
-
-
 @click.group()
 def jobs() -> None:
-    """List and show jobs."""
+    """List, show, redrive and cancel jobs."""
+
+
+jobs.add_command(redrive)
+jobs.add_command(cancel)
 
 
 @jobs.command("list")
@@ -45,9 +36,8 @@ def jobs() -> None:
 @click.option(
     "--state", "states", multiple=True, type=click.Choice(STATES), help="May be given several times."
 )
-@click.option("--older-than", type=Age(), help="Accepted longer ago than this: 30s, 10m, 2h, 7d.")
-@click.option("--newer-than", type=Age(), help="Accepted less long ago than this.")
-@click.option("--before", type=click.UUID, help="Continue after the last id of the page before.")
+@ages
+@click.option("--before", "before_id", type=click.UUID, help="Continue after the last id of the page before.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @as_json
 def list_(
@@ -56,7 +46,7 @@ def list_(
     states: tuple[str, ...],
     older_than: timedelta | None,
     newer_than: timedelta | None,
-    before: UUID | None,
+    before_id: UUID | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -66,9 +56,9 @@ def list_(
         tenant=tenant,
         name=name,
         states=states,
-        accepted_before=now - older_than if older_than else None,
-        accepted_after=now - newer_than if newer_than else None,
-        before=before,
+        accepted_before=before(now, older_than),
+        accepted_after=before(now, newer_than),
+        before=before_id,
     )
     with session() as opened:
         rows = list_jobs(opened, wanted, rows=limit)
@@ -79,7 +69,7 @@ def list_(
         ("id", "tenant", "name", "state", "tries", "accepted", "due", "why"),
         [
             ( row["id"], row["tenant"], row["name"], row["state"], row["attempts"],
-             row["accepted_at"], None if row["finished_at"] else row["due_at"], _why(row))
+             row["accepted_at"], None if row["finished_at"] else row["due_at"], _why(row, now))
             for row in rows
         ],
         empty="no jobs fit",
@@ -117,8 +107,8 @@ def _print_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
     print_table(columns, [[row[column] for column in columns] for row in rows], empty="")
 
 
-def _why(row: dict[str, Any]) -> str | None:
+def _why(row: dict[str, Any], now: datetime) -> str | None:
     if row["last_error"]:
-        return str(row["last_error"])[:80]
+        return str(row["last_error"])[:80] + ageing(row["state"], now - row["accepted_at"])
     result = row["result"] or {}
     return result.get("code") or result.get("reason")

@@ -11,6 +11,7 @@ from models.ledger.reads import Wallet, balance_at, history, wallets_of
 from models.money import CURRENCIES, format_minor
 from ops.cli.connection import session
 from ops.cli.output import as_json, print_json, print_table
+from ops.cli.recalc import recalc
 
 
 class Moment(click.ParamType[datetime]):
@@ -38,7 +39,10 @@ currency_argument = click.option(
 
 @click.group()
 def wallets() -> None:
-    """Show wallets and their history."""
+    """Show wallets and their history; hold balances against their entries."""
+
+
+wallets.add_command(recalc)
 
 
 @wallets.command()
