@@ -7,13 +7,19 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import count, groupby
-from operator import attrgetter
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import text
 
 from models.ledger import holds
@@ -25,9 +31,8 @@ from worker.database import Transaction
 
 OWNERS = ("ada", "bob", "eve")
 OWNER = st.sampled_from(OWNERS)
-KEYS = st.integers(0, 99).map(lambda number: f"k{number}")
-AMOUNT = st.integers(1, 60)
-HOLDS = st.sampled_from([("h1", "ada", 10), ("h2", "bob", 25), ("h3", "ada", 30), ("h4", "eve", 60)])
+AMOUNT = st.sampled_from([1, 10, 25, 50, BIGINT_MAX - 60])
+HOLDS = st.sampled_from([("h1", "ada", 10), ("h2", "ada", 10), ("h3", "bob", 60)])
 STEPS = st.sampled_from(
     [
         partial(holds.place, occurred_at=NOON),
@@ -81,7 +86,7 @@ class Reference:
                 borne = -min(after[leg.code], -leg.amount_minor)
                 after[leg.cover] += leg.amount_minor - borne
             after[leg.code] += borne
-            if abs(after[leg.code]) > BIGINT_MAX:
+            if max(abs(after[leg.code]), abs(after[leg.cover or leg.code])) > BIGINT_MAX:
                 return "amount_out_of_range"
         if any(minor < 0 and self.never_negative(code) for code, minor in after.items()):
             return "insufficient_funds"
@@ -116,6 +121,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.tenant = f"tenant-{next(TENANTS)}"
         self.reference = Reference()
         self.asked: list[Posting] = []
+        self.numbers = count()
 
     def ask(self, *postings: Posting) -> None:
         with self.transaction() as session:
@@ -127,39 +133,26 @@ class LedgerMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.ask(*(credit(owner, 50, f"begin:{owner}", tenant=self.tenant) for owner in OWNERS))
 
-    @rule(data=st.data())
-    def one(self, data: st.DataObject) -> None:
-        self.ask(self.posting(data))
-
-    @rule(data=st.data(), size=st.integers(2, 8), grouped=st.booleans())
+    @rule(data=st.data(), size=st.integers(1, 8), grouped=st.booleans())
     def batch(self, data: st.DataObject, size: int, grouped: bool) -> None:
         group, postings = 0, list[Posting]()
         for _ in range(size):
             group += data.draw(st.sampled_from([0, 0, 1]))
             named = f"g{group}" if grouped and group % 2 == 0 else None
-            posting = self.posting(data)
-            twice = 1 + data.draw(st.sampled_from([0, 0, 0, 1]))
-            postings += [replace(posting, group=named)] * twice
+            twice = data.draw(st.sampled_from([1, 1, 1, 2]))
+            postings += [replace(self.posting(data), group=named)] * twice
         self.ask(*postings)
 
-    def posting(self, data: st.DataObject) -> Posting:
-        """Something new, a step of a hold, or what was asked before: as it was, or under its key."""
-        what = data.draw(st.sampled_from(["new", "new", "hold", "again", "conflict"]))
-        if what == "hold":
-            hold_id, owner, amount = data.draw(HOLDS)
-            return data.draw(STEPS)(holds.Hold(self.tenant, hold_id, owner, "EUR", amount))
-        if what == "again":
-            return replace(data.draw(st.sampled_from(self.asked)), group=None)
-        key = data.draw(KEYS if what == "new" else st.sampled_from(self.asked).map(attrgetter("key")))
-        return data.draw(MOVES)(key, self.tenant)
-
-    @rule(owner=OWNER)
-    def overflow(self, owner: str) -> None:
+    @rule(steps=st.lists(st.tuples(STEPS, HOLDS), min_size=1, max_size=4))
+    def hold(self, steps: list[tuple[Callable[[holds.Hold], Posting], tuple[str, str, int]]]) -> None:
         self.ask(
-            credit(owner, BIGINT_MAX, "huge", tenant=self.tenant),
-            debit(owner, BIGINT_MAX, "huge back", tenant=self.tenant),
+            *(
+                step(holds.Hold(self.tenant, hold_id, owner, "EUR", amount))
+                for step, (hold_id, owner, amount) in steps
+            )
         )
 
+    @precondition(lambda self: not self.reference.overdrafts)
     @rule(owner=OWNER)
     def allow_overdraft(self, owner: str) -> None:
         code = f"wallet:{owner}:available"
@@ -168,6 +161,15 @@ class LedgerMachine(RuleBasedStateMachine):
                 ALLOW_OVERDRAFT, {"tenant": self.tenant, "owner": owner, "code": code, "now": NOON}
             )
         self.reference.overdrafts.add(code)
+
+    def posting(self, data: st.DataObject) -> Posting:
+        """Something new, or what was asked before: as it was, or something else under its key."""
+        what = data.draw(st.sampled_from(["new"] * 6 + ["again", "conflict"]))
+        if what == "again":
+            return replace(data.draw(st.sampled_from(self.asked)), group=None)
+        fresh = f"k{next(self.numbers)}"
+        key = fresh if what == "new" else data.draw(st.sampled_from(self.asked)).key
+        return data.draw(MOVES)(key, self.tenant)
 
     @invariant()
     def balances_are_the_same(self) -> None:
@@ -192,7 +194,7 @@ def test_the_ledger_says_and_holds_what_the_reference_does(transaction: Transact
             deadline=None,
             derandomize="CI" in os.environ,
             database=None,
-            phases=[Phase.generate] if "CI" in os.environ else [Phase.generate, Phase.shrink],
+            phases=[Phase.generate],  # shrinking against a database takes minutes, and 25 steps can be read
             suppress_health_check=list(HealthCheck),
         ),
     )
