@@ -39,6 +39,11 @@ OPEN_JOBS = text("""
         SELECT tenant, name, state, count(*), 0, 0 FROM jobs WHERE state = 'dead' GROUP BY 1, 2, 3
     ) AS open GROUP BY 1, 2, 3
 """).bindparams(known=KNOWN_NAMES, unknown=UNKNOWN_NAME)
+PARKED = text("""
+    SELECT tenant, coalesce(last_error, '') AS reason,
+           extract(epoch FROM clock_timestamp() - min(accepted_at)) AS seconds
+    FROM jobs WHERE state = 'parked' GROUP BY 1, 2
+""")
 OUTCOMES = text("SELECT tenant, name, outcome, reason, total FROM job_outcomes")
 MISMATCHES = text("SELECT tenant, count(*) AS mismatches FROM ledger_mismatches GROUP BY 1")
 TENANTS = text("SELECT tenant, paused_at IS NOT NULL AS paused FROM tenants")
@@ -56,6 +61,7 @@ class Snapshot:
 
     tenants: Rows
     open_jobs: Rows
+    parked: Rows
     outcomes: Rows
     mismatches: Rows
     last_verify: Rows
@@ -80,7 +86,10 @@ class DatabaseGauges:
 def _look(engine: Engine) -> Snapshot:
     with engine.connect() as connection:
         return Snapshot(
-            *(_rows(connection, sql) for sql in (TENANTS, OPEN_JOBS, OUTCOMES, MISMATCHES, LAST_VERIFY))
+            *(
+                _rows(connection, sql)
+                for sql in (TENANTS, OPEN_JOBS, PARKED, OUTCOMES, MISMATCHES, LAST_VERIFY)
+            )
         )
 
 
@@ -104,6 +113,7 @@ def _shown(snapshot: Snapshot) -> Iterator[Metric]:
         snapshot,
         lambda row: row.accepted_seconds,
     )
+    yield _parked(snapshot.parked)
     yield _outcomes(snapshot.outcomes)
     yield _mismatches(snapshot)
     yield from _last_verify(snapshot.last_verify)
@@ -129,6 +139,15 @@ def _oldest(name: str, help_text: str, snapshot: Snapshot, age: Any) -> Metric:
     for row in snapshot.tenants:
         ages = [float(age(job)) for job in snapshot.open_jobs if job.tenant == row.tenant]
         family.add_metric([row.tenant], max(0.0, *ages, 0.0))
+    return family
+
+
+def _parked(rows: Rows) -> Metric:
+    """By reason: reasons are words of ours. Beyond a day somebody has to look (ops/runbooks/repair.md)."""
+    help_text = "Since the oldest job that is parked for this reason was accepted"
+    family = GaugeMetricFamily("ledgerbeat_parked_oldest_seconds", help_text, labels=["tenant", "reason"])
+    for row in rows:
+        family.add_metric([row.tenant, row.reason], max(0.0, float(row.seconds)))
     return family
 
 
