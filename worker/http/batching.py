@@ -25,8 +25,8 @@ BATCH_MAX = 100
 QUEUE_MAX = 2_000
 THREADS = 2
 WAIT_SECONDS_MAX = 8.0
-FAILING_SECONDS_MAX = 1.0
-"""How long the failures of one tenant may take in one batch before the rest of its share is refused."""
+FAILING_SECONDS_MAX = 1.5
+"""What one tenant's failures may take in one batch: one wait for a lock (writing.LOCK_TIMEOUT) and more, not two."""
 
 log = structlog.get_logger("ledgerbeat.http")
 
