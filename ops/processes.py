@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from ops.development import development_secret
 from ops.supervisor import Process
@@ -136,7 +137,11 @@ def worker_answers(broker: str, name: str) -> bool:
     with Celery("probe", broker=broker, set_as_current=False) as app:
         try:
             answers = app.control.ping(timeout=PROBE_SECONDS / 2)
-        except (OSError, OperationalError):
+        except (
+            OSError,
+            OperationalError,
+            RedisError,
+        ):  # the last: a pooled connection to a Redis restarted since
             return False
     return any(node.startswith(f"{name}@") for answer in answers or [] for node in answer)
 
