@@ -74,6 +74,8 @@ CLAIM = text("""
     WHERE j.state = 'queued' ORDER BY j.seq FOR NO KEY UPDATE OF j SKIP LOCKED
 """)
 
+HAS_WORK = text("SELECT EXISTS (SELECT FROM jobs WHERE tenant = :tenant AND state = 'queued')")
+
 # One index probe per tenant, however long the lanes are.
 LANES = text("""
     SELECT t.tenant, next.due_at
@@ -120,6 +122,11 @@ def claim(session: Session, tenant: str, *, limit: int, weight_max: int = WEIGHT
     values = {"tenant": tenant, "limit": limit, "weight": weight_max}
     rows = session.execute(CLAIM, values).mappings()
     return [Job(**{**row, "args": readable(row["args"])}) for row in rows]
+
+
+def has_work(session: Session, tenant: str) -> bool:
+    """Are jobs queued in the lane? Takes no lock."""
+    return bool(session.execute(HAS_WORK, {"tenant": tenant}).scalar_one())
 
 
 def lanes_with_work(session: Session) -> list[Lane]:

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from models.errors import PostingRaced
-from models.jobs.claim import Job, claim, lanes_with_work, lock_lane, wake_due
+from models.jobs.claim import Job, claim, has_work, lanes_with_work, lock_lane, wake_due
 from models.jobs.outcomes import Cooling, Dead, finish
 from tasks.intake.batch import BatchFailed, DrainReport, drain_batch
 from tasks.intake.port import Routing
@@ -56,21 +56,24 @@ def drain(
 ) -> DrainReport:
     """Drain the lane until it is empty, someone else has it, or its turn is over (then `more`).
 
-    A failing job is still set aside after the turn is over. Raises BatchFailed when the database stays away or
-    nothing could be claimed at all: the sweep comes back to the lane.
+    Who finds the lane taken goes away, so its holder looks once more after it has let go of it: a job that was
+    nudged in the moment between is not left to the sweep. A failing job is still set aside after the turn is over.
+    Raises BatchFailed when the database stays away or nothing could be claimed at all: the sweep comes back.
     """
     lane = _Lane(transaction, tenant, routing, clock, sleep)
     turn_ends = time.monotonic() + seconds_max
     total: Counter[str] = Counter()
     batches = suspects = 0
+    looked_again = False
     while suspects or (batches < batches_max and time.monotonic() < turn_ends):
         try:
             report = lane.batch(max(1, suspects // 2) if suspects else BATCH_ROWS_MAX)
         except BatchFailed as failed:
             suspects = lane.narrow(failed)
             continue
-        if report.taken or not report.claimed:
+        if report.taken or (not report.claimed and (looked_again or lane.is_empty())):
             return _told(tenant, DrainReport(total.total(), total, taken=report.taken))
+        looked_again = not report.claimed
         suspects = max(0, suspects - report.claimed)
         batches += 1
         total.update(report.outcomes)
@@ -107,6 +110,15 @@ class _Lane:
         """The next batch, run again while its error may pass. Raises BatchFailed."""
         run = partial(drain_batch, self.transaction, self.tenant, limit=limit, routing=self.routing)
         return _retrying(lambda: run(now=self.clock()), self.sleep)
+
+    def is_empty(self) -> bool:
+        """Asked without the lane: what was accepted while we had it is seen."""
+
+        def ask() -> bool:
+            with self.transaction() as session:
+                return not has_work(session, self.tenant)
+
+        return _retrying(ask, self.sleep)
 
     def narrow(self, failed: BatchFailed) -> int:
         """Among how many of the oldest jobs the failing one is now known to be: 0 when it has been set aside."""

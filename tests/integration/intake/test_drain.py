@@ -1,6 +1,7 @@
 """The drain: in order, once, all or nothing, and one bad job alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Barrier, Thread
@@ -65,7 +66,9 @@ def test_two_drains_at_once_on_one_lane_do_each_job_once_in_order(
 
     def work() -> None:
         together.wait(10)
-        reports.append(drain(transaction, tenant, routing=routing(a=Effects()), clock=lambda: now))
+        reports.append(
+            drain(transaction, tenant, routing=routing(a=Effects()), clock=lambda: now, seconds_max=60)
+        )
 
     threads = [Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -92,6 +95,40 @@ def test_a_lane_that_is_being_drained_is_left_alone_whatever_else_it_holds(
     assert others == [DrainReport(taken=True)]
     assert effects(transaction) == ["k1", "later"]
     assert run(routing(b=Effects()), lane="globex") == DrainReport(1, {"done": 1})
+
+
+def test_a_job_nudged_while_the_lane_is_found_empty_is_done_by_who_has_the_lane(
+    transaction: Transaction, run: Callable[..., DrainReport], tenant: str, now: datetime
+) -> None:
+    """Its own nudge finds the lane taken, by a drain that has looked already."""
+    others: list[DrainReport] = []
+    opened = 0
+
+    @contextmanager
+    def watched() -> Iterator[Session]:
+        nonlocal opened
+        with transaction() as session:
+            yield session
+            opened += 1
+            if opened == 2:  # the lane was empty, and is not let go of yet
+                accept_jobs(transaction, [job_request("a", key="late")], now=now)
+                others.append(run(routing(a=Effects())))
+
+    accept_jobs(transaction, [job_request("a", key="k1")], now=now)
+    report = drain(watched, tenant, routing=routing(a=Effects()), clock=lambda: now)
+    assert others == [DrainReport(taken=True)]
+    assert effects(transaction) == ["k1", "late"]
+    assert report == DrainReport(2, {"done": 2})
+
+
+def test_jobs_that_an_operator_holds_do_not_keep_a_drain_busy(
+    transaction: Transaction, run: Callable[..., DrainReport], now: datetime
+) -> None:
+    accept_jobs(transaction, [job_request("a")], now=now)
+    with transaction() as session:
+        session.execute(text("SELECT FROM jobs FOR UPDATE"))
+        assert run(routing(a=Effects())) == DrainReport()
+    assert run(routing(a=Effects())) == DrainReport(1, {"done": 1})
 
 
 @pytest.mark.parametrize("position", [0, 1, 99, 150, 199])
