@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery
 from sqlalchemy import text
 
+from models.ledger.verify import verify
 from ops.stack import Stack
 from tests.e2e.clients import Request
 from tests.unit.providers import shapes
@@ -121,6 +122,11 @@ class App:
             return enough and self.unfinished() == 0
 
         until(settled, within_seconds=SETTLE_SECONDS, what=f"the end of {self.tenant}'s jobs")
+
+    def check_books(self) -> None:
+        """Every invariant holds for the tenant."""
+        with self.transaction() as session:
+            assert [check for check in verify(session, self.tenant) if check.broken] == []
 
 
 def credit_args(owner: str, amount_minor: int) -> dict[str, Any]:

@@ -79,20 +79,25 @@ class Running:
 @contextmanager
 def running(environment: Mapping[str, str], **options: object) -> Iterator[Running]:
     """Start a stack with TENANTS in a home of its own. Fails when anything of it is left afterwards."""
+    with new_home() as home, started(home, environment, **options) as found:
+        yield found
+
+
+@contextmanager
+def started(home: Path, environment: Mapping[str, str], **options: object) -> Iterator[Running]:
+    """Start a stack with TENANTS in `home`, which stays. Fails when one of its processes is left afterwards."""
     said: list[str] = []
-    with new_home() as home:
-        config = write_config(home)
-        given = {**NOTHING_SET, "LEDGERBEAT_CONFIG": str(config), **environment}
-        ports = {"http_port": 0, "flower_port": 0, "sandbox_port": 0}
-        stack = Stack(home, environment=given, say=said.append, **{**ports, **options})  # type: ignore[arg-type]
-        with stack:
-            engine = make_engine(stack.settings.require_database_url(), role="ledgerbeat_worker")
-            try:
-                yield Running(stack, transactions(engine), said)
-            finally:
-                engine.dispose()
-                pids = [pid for pid in stack.pids().values() if pid is not None]
-        assert wait_until(lambda: not alive(pids), ENDED_SECONDS), alive(pids)
+    given = {**NOTHING_SET, "LEDGERBEAT_CONFIG": str(write_config(home)), **environment}
+    ports = {"http_port": 0, "flower_port": 0, "sandbox_port": 0}
+    stack = Stack(home, environment=given, say=said.append, **{**ports, **options})  # type: ignore[arg-type]
+    with stack:
+        engine = make_engine(stack.settings.require_database_url(), role="ledgerbeat_worker")
+        try:
+            yield Running(stack, transactions(engine), said)
+        finally:
+            engine.dispose()
+            pids = [pid for pid in stack.pids().values() if pid is not None]
+    assert wait_until(lambda: not alive(pids), ENDED_SECONDS), alive(pids)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Operating a running Ledgerbeat: the command line's answers and exit codes, a tenant that is paused, the metrics."""
 
 import json
+import sys
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +14,7 @@ from sqlalchemy import text
 
 from models.jobs.outcomes import UNKNOWN_NAME
 from models.ledger.verify import INVARIANTS
+from ops.cli import main
 from tests.e2e.app import App, credit_args
 from tests.e2e.clients import Client, accepted, post_all
 from tests.e2e.running import NOTHING_SET, Running, ledgerbeat
@@ -24,11 +27,23 @@ pytestmark = pytest.mark.e2e
 BY = ("--actor", "ops@example", "--reason", "a test")
 
 
-def printed(running: Running, *arguments: str) -> Any:
-    """The JSON that a command prints when all is well."""
-    done = running.cli(*arguments, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout)
+@pytest.fixture
+def printed(
+    everyday: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Any]:
+    """Runs a command in this process, which is cheaper, and returns the JSON that it prints when all is well."""
+    for name, value in everyday.stack.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["ledgerbeat", *arguments, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert (ended.value.code, err) == (0, "")
+        return json.loads(out)
+
+    return run
 
 
 def test_a_paused_tenant_takes_webhooks_and_no_jobs_until_it_is_resumed(everyday: Running, app: App) -> None:
@@ -58,23 +73,23 @@ def test_a_paused_tenant_takes_webhooks_and_no_jobs_until_it_is_resumed(everyday
     ]
 
 
-def test_every_reading_command_prints_json(everyday: Running, app: App) -> None:
+def test_every_reading_command_prints_json(printed: Callable[..., Any], app: App) -> None:
     [answer] = accepted(post_all(app.url, [app.credit("credit-1", "ada", 250)]))
     app.settle(jobs=1)
     of_tenant = ("--tenant", app.tenant)
-    listed = printed(everyday, "jobs", "list", *of_tenant, "--state", "done")
+    listed = printed("jobs", "list", *of_tenant, "--state", "done")
     assert [(job["id"], job["name"]) for job in listed] == [(answer["job_id"], "wallets.credit")]
-    shown = printed(everyday, "jobs", "show", answer["job_id"])
+    shown = printed("jobs", "show", answer["job_id"])
     assert (shown["state"], sorted(entry["amount_minor"] for entry in shown["entries"])) == (
         "done",
         [-250, 250],
     )
-    wallets = printed(everyday, "wallets", "show", *of_tenant)
+    wallets = printed("wallets", "show", *of_tenant)
     assert wallets == [{"owner": "ada", "currency": "EUR", "available_minor": 250, "held_minor": 0}]
-    history = printed(everyday, "wallets", "history", "ada", *of_tenant, "--currency", "EUR")
+    history = printed("wallets", "history", "ada", *of_tenant, "--currency", "EUR")
     assert [line["balance_after_minor"] for line in history["lines"]] == [250]
-    assert app.tenant in {tenant["tenant"] for tenant in printed(everyday, "tenants", "list")}
-    verified = printed(everyday, "verify", *of_tenant)
+    assert app.tenant in {tenant["tenant"] for tenant in printed("tenants", "list")}
+    verified = printed("verify", *of_tenant)
     assert verified["clean"] is True
     assert [check["name"] for check in verified["checks"]] == [invariant.name for invariant in INVARIANTS]
 

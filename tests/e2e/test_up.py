@@ -129,14 +129,14 @@ def test_up_starts_a_killed_worker_again(started: Up) -> None:
     assert not alive([before])
 
 
-def test_ctrl_c_stops_everything() -> None:
-    with up() as running:
-        running.process.send_signal(signal.SIGINT)
-        rest, _ = running.process.communicate(timeout=90)
-        assert running.process.returncode == 0, rest
-        assert rest.endswith("stopped\n")
-        assert processes_of(running.home) == {}
-        assert not (running.home / "running.json").exists()
+def test_ctrl_c_stops_everything(started: Up) -> None:
+    """Last of those that share it: it has had a worker killed by now."""
+    started.process.send_signal(signal.SIGINT)
+    rest, _ = started.process.communicate(timeout=90)
+    assert started.process.returncode == 0, rest
+    assert rest.endswith("stopped\n")
+    assert processes_of(started.home) == {}
+    assert not (started.home / "running.json").exists()
 
 
 def test_a_killed_up_leaves_no_process() -> None:
