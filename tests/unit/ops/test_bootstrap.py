@@ -14,7 +14,7 @@ from ops.bootstrap import ROOT, command, parallel
     [
         ("test", ["-n", "0", "-k", "x"], ["-m", "pytest", "-n", "0", "-k", "x"]),
         ("bench", [], ["-m", "pytest", "tests/bench", "-s"]),
-        ("chaos", ["-x"], ["-m", "pytest", "tests/chaos", "-m", "chaos", "-x"]),
+        ("chaos", ["--short"], ["-m", "tests.chaos", "--short"]),
         ("check", ["--no-tests"], ["-m", "ops.check", "--no-tests"]),
         ("demo", [], ["-m", "ops.cli", "demo"]),
         ("jobs", ["list", "--json"], ["-m", "ops.cli", "jobs", "list", "--json"]),
