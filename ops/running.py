@@ -30,10 +30,15 @@ def withdraw(home: Path) -> None:
 
 def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings, filled up from the note of a running `ledgerbeat up`. Raises SettingsError."""
-    env = dict(os.environ if environ is None else environ)
+    return load_settings(noted_environment(os.environ if environ is None else environ))
+
+
+def noted_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment, filled up from that note."""
+    env = dict(environ)
     noted = _read(load_settings({name: env[name] for name in [f"{PREFIX}HOME"] if name in env}).home)
     filled = {PREFIX + name: value for name, value in noted.items() if not _is_set(env, name)}
-    return load_settings(env | filled)
+    return env | filled
 
 
 def _is_set(env: Mapping[str, str], name: str) -> bool:

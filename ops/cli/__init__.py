@@ -10,6 +10,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from models.errors import LedgerbeatError
+from ops.cli.doctor import doctor
 from ops.cli.jobs import jobs
 from ops.cli.services import demo, migrate, sandbox, up
 from ops.cli.tenants import tenants
@@ -25,7 +26,7 @@ def cli() -> None:
     """Ledgerbeat: a background worker and job scheduler for money."""
 
 
-for command in (up, demo, migrate, sandbox, verify, jobs, wallets, tenants):
+for command in (up, demo, migrate, sandbox, verify, jobs, wallets, tenants, doctor):
     cli.add_command(command)
 
 
