@@ -41,9 +41,12 @@ ENTRIES = text("""
     WHERE t.job_id = :id ORDER BY e.id LIMIT 200
 """)
 
-AUDIT = text(
-    "SELECT actor, action, subject, reason, at FROM audit_events WHERE job_id = :id ORDER BY id LIMIT 200"
-)
+# What was done to this job alone, and the bulk repairs that it was part of.
+AUDIT = text("""
+    SELECT actor, action, subject, reason, at FROM audit_events
+    WHERE job_id = :id OR (tenant = :tenant AND subject = 'jobs' AND detail -> 'ids' @> to_jsonb(CAST(:id AS text)))
+    ORDER BY id LIMIT 200
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +87,7 @@ def show_job(session: Session, job_id: UUID) -> dict[str, Any]:
     args = readable(row["args"])
     job = {**row, "args": row["args"] if args is None else args}
     job["entries"] = [dict(entry) for entry in session.execute(ENTRIES, {"id": job_id}).mappings()]
-    job["audit"] = [dict(event) for event in session.execute(AUDIT, {"id": job_id}).mappings()]
+    job["audit"] = [
+        dict(event) for event in session.execute(AUDIT, {"id": job_id, "tenant": job["tenant"]}).mappings()
+    ]
     return job

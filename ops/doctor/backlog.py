@@ -32,7 +32,7 @@ def check_beat(connection: Connection) -> Iterator[Finding]:
     age = connection.execute(NEWEST_SLOT).scalar_one()
     if age is None:
         yield warning(
-            "beat", "no schedule has ever run here: within the hour of the first start one does", fix
+            "beat", "no schedule has ever run here; some seconds after the first start one does", fix
         )
     elif age > SLOT_SECONDS_MAX:
         yield problem("beat", f"the newest schedule slot is {_age(age)} old", fix)

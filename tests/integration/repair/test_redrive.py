@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from models.jobs.reads import show_job
 from models.jobs.repair import (
     REDRIVABLE,
     Picked,
@@ -109,6 +110,16 @@ def test_one_audit_event_tells_who_why_what_and_how_many(desk: Desk) -> None:
     assert sorted(detail["ids"]) == sorted(map(str, done))
     assert str(jobs["malformed"]) in detail["ids"]
     assert detail["causes"]["wallets.credit: invalid_arguments"] == 1
+
+
+def test_a_job_shows_who_redrove_it(desk: Desk) -> None:
+    first, second = desk.hand_in("wallets.nothing", {}, {})
+    play(desk)
+    redriven(desk, picked(desk, ids=[first]))
+    with desk.transaction() as session:
+        [event] = show_job(session, first)["audit"]
+        assert show_job(session, second)["audit"] == []
+    assert (event["actor"], event["action"], event["reason"]) == ("ops", "jobs.redriven", "mended")
 
 
 @pytest.mark.parametrize(
