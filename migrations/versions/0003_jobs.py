@@ -98,8 +98,8 @@ BEGIN
     ELSIF p_name IS NULL OR p_args IS NULL OR jsonb_typeof(p_args) <> 'object' THEN
         RAISE EXCEPTION 'malformed_json: a job name and a JSON object were expected'
             USING ERRCODE = 'invalid_parameter_value';
-    ELSIF octet_length(p_args::text) > 262144 OR length(p_name) > 100 THEN
-        RAISE EXCEPTION 'body_too_large: at most 262144 bytes of arguments and 100 characters of name'
+    ELSIF octet_length(p_args::text) > 1048576 OR length(p_name) > 100 THEN
+        RAISE EXCEPTION 'body_too_large: at most 1048576 bytes of arguments and 100 characters of name'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     INSERT INTO jobs (tenant, name, origin, idempotency_key, fingerprint, args, due_at, accepted_at)

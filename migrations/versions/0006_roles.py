@@ -40,8 +40,11 @@ GRANT USAGE ON SCHEMA public TO ledgerbeat_worker, ledgerbeat_enqueue;
 GRANT EXECUTE ON FUNCTION enqueue_job TO ledgerbeat_worker, ledgerbeat_enqueue;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO ledgerbeat_worker;
-GRANT INSERT ON accounts, wallet_owners, ledger_transactions, ledger_entries, ledger_mismatches, jobs,
+GRANT INSERT ON accounts, wallet_owners, ledger_entries, ledger_mismatches, jobs,
     job_outcomes, deposits, webhook_deliveries, schedule_slots, audit_events, tenants TO ledgerbeat_worker;
+-- Not created_at: the trigger on the entries trusts it to say which database transaction made the row.
+GRANT INSERT (tenant, kind, idempotency_key, fingerprint, subject, job_id, occurred_at)
+    ON ledger_transactions TO ledgerbeat_worker;
 GRANT USAGE ON SEQUENCE jobs_seq_seq TO ledgerbeat_worker;
 GRANT UPDATE (balance_minor, allow_overdraft, shadow) ON accounts TO ledgerbeat_worker;
 GRANT UPDATE (state, attempts, due_at, last_error, result, wait_keys, finished_at) ON jobs TO ledgerbeat_worker;

@@ -12,7 +12,7 @@ from models.jobs.reads import JobFilter, list_jobs, show_job
 from models.jobs.tables import STATES
 from ops.cli.connection import session
 from ops.cli.options import ages, before
-from ops.cli.output import as_json, print_facts, print_json, print_table
+from ops.cli.output import as_json, harmless, print_facts, print_json, print_table
 from ops.cli.repair import cancel, redrive
 
 FACTS = ("id", "tenant", "name", "state", "origin", "idempotency_key", "attempts", "accepted_at", "due_at",
@@ -94,7 +94,8 @@ def show(job_id: UUID, raw: bool, as_json: bool) -> None:
         print_facts({"webhook": f"delivery {job['delivery_id']} from {job['delivery_provider']}",
                      "received": job["delivery_received_at"]})  # fmt: skip
     if raw and job["delivery_body"] is not None:
-        click.echo(f"\nraw body\n{bytes(job['delivery_body']).decode(errors='backslashreplace')}")
+        body = bytes(job["delivery_body"]).decode(errors="backslashreplace")
+        click.echo(f"\nraw body\n{harmless(body)}")
     if job["entries"]:
         click.echo("\nledger")
         _print_rows(LEDGER_COLUMNS, job["entries"])

@@ -16,8 +16,15 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 
 def print_json(value: Any) -> None:
-    """One JSON document; times in ISO 8601 UTC, ids as text, bytes as text or base64."""
-    click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+    """One JSON document; times in ISO 8601 UTC, ids as text, bytes as text or base64; all in ASCII."""
+    click.echo(json.dumps(value, default=_plain, indent=2))
+
+
+def harmless(words: str) -> str:
+    """Others' words on lines of their own, without what a terminal would obey."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in words
+    )
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
@@ -30,9 +37,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
         count += 1
-    console = Console(
-        highlight=False, markup=False, emoji=False
-    )  # cells are others' words, to be shown as they are
+    # cells are others' words, to be shown as they are
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 200
     console.print(table) if count else click.echo(empty)
@@ -53,7 +59,7 @@ def _shown(value: Any) -> str:
         return value.strftime("%Y-%m-%d %H:%M:%S%z")
     if isinstance(value, dict | list):
         value = json.dumps(value, default=_plain, ensure_ascii=False)
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
+    return harmless(str(value).replace("\n", "\\n"))
 
 
 def _plain(value: Any) -> Any:

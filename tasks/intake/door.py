@@ -22,7 +22,7 @@ from worker.catalogue import JOBS
 from worker.database import Transaction
 from worker.telemetry import describe_error
 
-BYTES_MAX = 262_144
+BYTES_MAX = 1_048_576
 NAME_LENGTH_MAX = 100
 TRIES_MAX = 6
 WAIT_SECONDS = (1.0, 4.0)

@@ -37,8 +37,9 @@ TIMEOUTS = {"57014", "25P03"}
 """Of a statement, and of an idle transaction: half a minute or more each, so no batch is run into them twice."""
 CONTENTION = {"40001", "40P01", "55P03", "53200"} | TIMEOUTS
 """Those, serialization, deadlock, locks, memory: they pass, and when they do not, a job is the cause."""
-OUTAGES = {"53100", "58030", "25006"}
-"""Disk full, input/output error, read-only standby: the database cannot write, whatever the job."""
+OUTAGES = {"53100", "58030", "25006", "42P01", "42703", "42883", "42501"}
+"""Disk full, input/output error, read-only standby; no such table, column or function, no such right: the database
+cannot write, or is not at this code's schema, whatever the job."""
 
 Result = TypeVar("Result")
 log = structlog.get_logger("ledgerbeat.intake")

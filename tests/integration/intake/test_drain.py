@@ -282,7 +282,7 @@ def test_a_connection_cut_between_effect_and_commit_leaves_nothing_and_the_batch
     assert [row["attempts"] for row in job_rows(transaction)] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("sqlstate", ["57P01", "53100", "58030", "25006"])
+@pytest.mark.parametrize("sqlstate", ["57P01", "53100", "58030", "25006", "42P01", "42501"])
 def test_a_database_that_stays_away_or_cannot_write_blames_no_job(
     transaction: Transaction, run: Callable[..., DrainReport], now: datetime, sqlstate: str
 ) -> None:

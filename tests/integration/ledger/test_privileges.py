@@ -17,7 +17,6 @@ MAY_INSERT = {
     "jobs",
     "ledger_entries",
     "ledger_mismatches",
-    "ledger_transactions",
     "schedule_slots",
     "tenants",
     "wallet_owners",
@@ -56,6 +55,17 @@ def test_the_worker_reads_everything(transaction: Transaction) -> None:
 
 def test_the_worker_adds_rows_where_its_work_is(transaction: Transaction) -> None:
     assert tables_with(transaction, "INSERT") == MAY_INSERT
+
+
+def test_the_worker_cannot_say_when_a_ledger_transaction_was_made(transaction: Transaction) -> None:
+    """The trigger on the entries trusts created_at."""
+    query = text("""
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = 'ledger_transactions'::regclass AND attnum > 0
+            AND NOT has_column_privilege('ledgerbeat_worker', attrelid, attnum, 'INSERT')
+    """)
+    with transaction() as session:
+        assert set(session.execute(query).scalars()) == {"id", "created_at"}
 
 
 def test_the_worker_changes_rows_only_where_they_are_meant_to_change(transaction: Transaction) -> None:

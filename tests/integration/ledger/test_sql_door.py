@@ -214,7 +214,7 @@ def test_a_job_without_a_name_is_refused(app: Transaction) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("wallets.credit", 262_145), ("n" * 101, 100)], ids=["arguments", "name"]
+    ("name", "size"), [("wallets.credit", 1_048_577), ("n" * 101, 100)], ids=["arguments", "name"]
 )
 def test_what_is_too_large_is_refused(app: Transaction, name: str, size: int) -> None:
     state, message = refusal(lambda: enqueued(app, name=name, args=object_of(size)))
@@ -222,7 +222,7 @@ def test_what_is_too_large_is_refused(app: Transaction, name: str, size: int) ->
 
 
 def test_what_is_just_not_too_large_is_accepted(app: Transaction) -> None:
-    assert isinstance(enqueued(app, name="n" * 100, args=object_of(262_144)), UUID)
+    assert isinstance(enqueued(app, name="n" * 100, args=object_of(1_048_576)), UUID)
 
 
 def object_of(size: int) -> str:
