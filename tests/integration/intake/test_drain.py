@@ -23,6 +23,8 @@ from tests.integration.intake.handlers import Effects, effects, routing
 from worker.database import Transaction
 
 Works = Sequence[Work[Mapping[str, Any]]]
+PATIENCE_SECONDS = 600
+"""A turn that no slow machine can end."""
 
 
 @pytest.fixture
@@ -30,7 +32,8 @@ def run(transaction: Transaction, tenant: str, now: datetime) -> Callable[..., D
     """Drain the lane of acme with these routes, at `now`, without sleeping."""
 
     def run(routes: Routing, *, at: datetime = now, lane: str = tenant, **bounds: Any) -> DrainReport:
-        return drain(transaction, lane, routing=routes, clock=lambda: at, sleep=lambda _: None, **bounds)
+        options: dict[str, Any] = {"seconds_max": PATIENCE_SECONDS} | bounds
+        return drain(transaction, lane, routing=routes, clock=lambda: at, sleep=lambda _: None, **options)
 
     return run
 
@@ -115,7 +118,9 @@ def test_a_job_nudged_while_the_lane_is_found_empty_is_done_by_who_has_the_lane(
                 others.append(run(routing(a=Effects())))
 
     accept_jobs(transaction, [job_request("a", key="k1")], now=now)
-    report = drain(watched, tenant, routing=routing(a=Effects()), clock=lambda: now)
+    report = drain(
+        watched, tenant, routing=routing(a=Effects()), clock=lambda: now, seconds_max=PATIENCE_SECONDS
+    )
     assert others == [DrainReport(taken=True)]
     assert effects(transaction) == ["k1", "late"]
     assert report == DrainReport(2, {"done": 2})

@@ -23,7 +23,7 @@ def test_what_only_postgresql_can_read_is_dead_and_blocks_no_lane(
     with transaction() as session:
         odd = session.execute(ENQUEUE, {"args": args}).scalar_one()
     accept_jobs(transaction, [job_request(key="behind it")], now=now)
-    drain(transaction, tenant, routing=ROUTING, clock=lambda: now)
+    drain(transaction, tenant, routing=ROUTING, clock=lambda: now, seconds_max=600)
     with transaction() as session:
         shown = show_job(session, odd)
         states = session.execute(text("SELECT state FROM jobs ORDER BY seq")).scalars().all()

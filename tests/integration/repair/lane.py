@@ -49,7 +49,14 @@ def bury(desk: Desk) -> None:
 
 
 def play(desk: Desk, routing: Routing = ROUTING) -> None:
-    drain(desk.transaction, desk.tenant, routing=routing, clock=lambda: desk.now, sleep=lambda _: None)
+    drain(
+        desk.transaction,
+        desk.tenant,
+        routing=routing,
+        clock=lambda: desk.now,
+        sleep=lambda _: None,
+        seconds_max=600,
+    )
 
 
 def trouble(desk: Desk) -> dict[str, UUID]:
