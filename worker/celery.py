@@ -60,6 +60,7 @@ def configuration_of(broker_url: str) -> dict[str, Any]:
         "task_acks_late": False,
         "worker_send_task_events": True,
         "worker_pool": "threads",
+        "worker_consumer": "worker.consumer:Consumer",
         "worker_concurrency": CONCURRENCY,
         "worker_prefetch_multiplier": 1,
         "worker_hijack_root_logger": False,

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.conftest import migrate
 from tests.factories import accept_jobs, credit_args, job_request, job_states
 from tests.integration.intake.processes import beat, celery, worker
 from tests.waiting import until
+from worker.consumer import RECONNECT_SECONDS_MAX
 from worker.database import Transaction, make_engine, transactions
 from worker.resources import Resources
 from worker.settings import Settings, TenantSettings
@@ -84,6 +86,34 @@ def test_a_door_message_outlives_a_database_that_is_away(
         assert running.stop() == 0
     engine.dispose()
     client.close()
+
+
+def test_a_worker_finds_a_broker_again_within_seconds_however_long_it_was_away(
+    own_services: EmbeddedServices, configured: dict[str, str], tmp_path: Path
+) -> None:
+    services = own_services.services
+    environment = {
+        "LEDGERBEAT_DATABASE_URL": services.database_url,
+        "LEDGERBEAT_REDIS_URL": services.redis_url,
+        **configured,
+    }
+    with worker(environment, tmp_path) as running:
+        own_services.stop_redis()
+        until(lambda: len(refusals(running.printed())) >= 5, within_seconds=60)
+        own_services.start_redis()
+        until(lambda: running.printed().count("Connected to redis") == 2, within_seconds=60)
+        times = refusals(running.printed())
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+    assert max(pauses) < RECONNECT_SECONDS_MAX + 1.5, pauses
+
+
+def refusals(printed: str) -> list[datetime]:
+    """When a worker could not connect."""
+    return [
+        datetime.fromisoformat(line.split()[0])
+        for line in printed.splitlines()
+        if "Cannot connect to redis" in line
+    ]
 
 
 def test_one_tenants_flood_does_not_starve_another(
