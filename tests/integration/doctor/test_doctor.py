@@ -3,8 +3,8 @@
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,52 +13,14 @@ import redis
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from models.schedules import claim_slot
 from models.tenants import set_paused
 from ops.doctor import Finding, examine
 from ops.doctor.database import TRIGGERS, judge_clock
 from ops.doctor.findings import Verdict
-from tests.factories import accept_jobs, job_request
+from tests.integration.doctor.patient import SECRET, TOKEN, Environment, said, ticked, without_redis
 from tests.integration.intake.processes import worker
 from tests.integration.repair.commands import runner
 from worker.database import Transaction
-
-CONFIG = """
-[tenants.acme]
-timezone = "Europe/Istanbul"
-api_tokens = ["env:ACME_TOKEN"]
-[tenants.acme.providers.sandbox]
-adapter = "sandbox"
-webhook_secrets = ["env:ACME_SECRET"]
-"""
-TOKEN = "a-token-that-nobody-sees"
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-Environment = dict[str, str]
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, tmp_path: Path, tenant: str) -> Environment:
-    """All that the doctor needs, and nothing wrong with it."""
-    (tmp_path / "ledgerbeat.toml").write_text(CONFIG)
-    return {
-        "LEDGERBEAT_DATABASE_URL": database_url,
-        "LEDGERBEAT_REDIS_URL": redis_url,
-        "LEDGERBEAT_CONFIG": str(tmp_path / "ledgerbeat.toml"),
-        "LEDGERBEAT_HOME": str(tmp_path),
-        "ACME_TOKEN": TOKEN,
-        "ACME_SECRET": SECRET,
-    }
-
-
-def said(environment: Mapping[str, str], verdict: str) -> dict[str, str]:
-    """Check -> what was found, of this verdict."""
-    return {one.check: one.found for one in examine(environment) if one.verdict == verdict}
-
-
-def ticked(transaction: Transaction, age: timedelta = timedelta()) -> None:
-    slot = datetime.now(UTC) - age
-    with transaction() as session:
-        assert claim_slot(session, "ledger.verify", slot, now=slot)
 
 
 @pytest.fixture
@@ -125,14 +87,9 @@ def test_what_is_wrong_in_the_database_is_found(
 ) -> None:
     with owner_transaction() as session:
         session.execute(text(change))
-    [found] = [one for one in _database(environment) if one.check == check and one.verdict == verdict]
+    [found] = [one for one in without_redis(environment) if one.check == check and one.verdict == verdict]
     assert words in found.found
     assert found.fix
-
-
-def _database(environment: Environment) -> list[Finding]:
-    """Without Redis the doctor is quicker."""
-    return examine({name: value for name, value in environment.items() if "REDIS" not in name})
 
 
 def test_the_list_of_guards_is_the_databases(transaction: Transaction) -> None:
@@ -179,7 +136,7 @@ def test_a_login_that_may_not_act_as_the_worker_is_a_problem(
         session.execute(text(f"CREATE ROLE {guest} LOGIN PASSWORD 'sesame'"))
     url = make_url(environment["LEDGERBEAT_DATABASE_URL"]).set(username=guest, password="sesame")
     try:
-        findings = _database(
+        findings = without_redis(
             environment | {"LEDGERBEAT_DATABASE_URL": url.render_as_string(hide_password=False)}
         )
     finally:
@@ -202,7 +159,7 @@ def test_tenants_that_lack_something_are_named(
     environment: Environment, tmp_path: Path, config: str, words: str
 ) -> None:
     (tmp_path / "ledgerbeat.toml").write_text(config or "# empty")
-    assert any(words in one.found for one in _database(environment) if one.verdict != "ok")
+    assert any(words in one.found for one in without_redis(environment) if one.verdict != "ok")
 
 
 def test_several_wrong_settings_hide_nothing(environment: Environment) -> None:
@@ -213,7 +170,7 @@ def test_several_wrong_settings_hide_nothing(environment: Environment) -> None:
 
 
 def test_an_empty_database_is_not_migrated(environment: Environment, empty_database_url: str) -> None:
-    findings = _database(environment | {"LEDGERBEAT_DATABASE_URL": empty_database_url})
+    findings = without_redis(environment | {"LEDGERBEAT_DATABASE_URL": empty_database_url})
     [found] = [one for one in findings if one.check == "migrations"]
     assert (found.verdict, "ledgerbeat migrate" in found.fix) == ("problem", True)
 
@@ -249,58 +206,10 @@ def test_clocks_that_differ(skew: float, verdict: str) -> None:
     assert judge_clock(skew).verdict == verdict
 
 
-HOUR = timedelta(hours=1)
-
-
-@pytest.mark.parametrize(
-    ("state", "age", "check", "verdict"),
-    [
-        ("queued", HOUR / 3600, "lag", "ok"),
-        ("queued", HOUR / 30, "lag", "warning"),
-        ("queued", HOUR, "lag", "problem"),
-        ("parked", HOUR, "parked", "ok"),
-        ("parked", 25 * HOUR, "parked", "warning"),
-        ("parked", 73 * HOUR, "parked", "problem"),
-        ("parked", HOUR, "beat", "problem"),
-        ("cooling", HOUR, "beat", "problem"),
-        ("dead", HOUR, "dead", "warning"),
-    ],
-)
-def test_what_waits_for_too_long(
-    environment: Environment,
-    transaction: Transaction,
-    state: str,
-    age: timedelta,
-    check: str,
-    verdict: str,
-) -> None:
-    ticked(transaction)
-    then = datetime.now(UTC) - age
-    accept_jobs(transaction, [job_request()], now=then)
-    with transaction() as session:
-        session.execute(
-            text("""UPDATE jobs SET state = :state, last_error = 'unknown_reference',
-                    result = jsonb_build_object('code', 'failed'),
-                    finished_at = CASE WHEN :state = 'dead' THEN due_at END"""),
-            {"state": state},
-        )
-    found = [one for one in _database(environment) if one.check == check and one.verdict == verdict]
-    assert len(found) == 1
-
-
-@pytest.mark.parametrize(("age", "verdict"), [(None, "warning"), (HOUR, "ok"), (3 * HOUR, "problem")])
-def test_beat_is_judged_by_its_newest_slot(
-    environment: Environment, transaction: Transaction, age: timedelta | None, verdict: str
-) -> None:
-    if age is not None:
-        ticked(transaction, age)
-    assert [one.verdict for one in _database(environment) if one.check == "beat"] == [verdict]
-
-
 def test_a_paused_tenant_is_a_warning(environment: Environment, transaction: Transaction) -> None:
     with transaction() as session:
         set_paused(session, "acme", datetime.now(UTC))
-    assert any(one.found == "acme is paused" for one in _database(environment))
+    assert any(one.found == "acme is paused" for one in without_redis(environment))
 
 
 def test_when_everything_is_silent_it_is_done_in_seconds(environment: Environment, black_hole: str) -> None:
@@ -317,7 +226,7 @@ def test_when_everything_is_silent_it_is_done_in_seconds(environment: Environmen
 
 def test_a_password_in_a_drivers_message_is_hidden(environment: Environment) -> None:
     named_so = {"LEDGERBEAT_DATABASE_URL": "postgresql://app:refused@127.0.0.1:1/x"}
-    findings = [one for one in _database(environment | named_so) if one.check == "database"]
+    findings = [one for one in without_redis(environment | named_so) if one.check == "database"]
     assert "Connection ***" in findings[0].found
 
 

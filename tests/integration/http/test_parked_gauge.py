@@ -18,7 +18,10 @@ def test_the_age_of_what_is_parked_is_shown_by_reason(client: httpx.Client, tran
     with transaction() as session:
         assert lock_lane(session, "acme")
         first, second, _ = claim(session, "acme", limit=3)
-        outcomes = [(first, Parked("awaiting_capture", ("a",))), (second, Parked("unknown_reference", ("b",)))]
+        outcomes = [
+            (first, Parked("awaiting_capture", ("a",))),
+            (second, Parked("unknown_reference", ("b",))),
+        ]
         finish(session, outcomes, now=now + timedelta(hours=1))
     found = metrics(client)
     for reason in ("awaiting_capture", "unknown_reference"):
