@@ -108,6 +108,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     names = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields if field != "tenants"}
     values: dict[str, Any] = {field: env[name] for name, field in names.items() if env.get(name)}
+    if env.get(f"{PREFIX}DATABASE_ROLE") == "":
+        values["database_role"] = ""
     for name in URL_NAMES:
         if path := env.get(f"{PREFIX}{name}_FILE"):
             values[name.lower()] = _read_file(Path(path), f"{PREFIX}{name}_FILE")

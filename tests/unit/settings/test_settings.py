@@ -300,3 +300,8 @@ def test_no_secret_is_in_what_is_told_of_a_mistake(folder: Path, toml: str, envi
     told = f"{raised.value} {raised.value!r}"
     assert not [secret for secret in (*SECRETS.values(), PASSWORD) if secret in told]
     assert raised.value.__cause__ is None
+
+
+def test_an_empty_database_role_means_to_stay_who_one_is() -> None:
+    assert load_settings({}).database_role == "ledgerbeat_worker"
+    assert load_settings({"LEDGERBEAT_DATABASE_ROLE": ""}).database_role == ""
