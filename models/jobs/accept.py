@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.arrays import integers, texts
 from models.base import require_aware
 from models.errors import (
     DoorError,
@@ -132,21 +133,22 @@ def _insert(
 ) -> dict[int, Accepted | Rejected]:
     if not requests:
         return {}
-    values = _columns(requests) | {"delivery_ids": [r.delivery_id for r in requests.values()], "now": now}
+    delivery_ids = [None if r.delivery_id is None else str(r.delivery_id) for r in requests.values()]
+    values = _columns(requests) | {"delivery_ids": texts(delivery_ids), "now": now}
     index_of = {_identity(request): index for index, request in requests.items()}
     return {
         index_of[row.tenant, row.origin, row.idempotency_key]: Accepted(
             row.id, row.name, row.state, duplicate=False
         )
-        for row in session.execute(INSERT, values)
+        for row in session.execute(INSERT, values).all()
     }
 
 
 def _find(session: Session, requests: Mapping[int, JobRequest]) -> dict[int, Accepted | Rejected]:
     if not requests:
         return {}
-    values = _columns(requests) | {"positions": list(requests)}
-    return {row.position: _judge(row, requests[row.position]) for row in session.execute(FIND, values)}
+    values = _columns(requests) | {"positions": integers(requests)}
+    return {row.position: _judge(row, requests[row.position]) for row in session.execute(FIND, values).all()}
 
 
 def _judge(row: Any, request: JobRequest) -> Accepted | Rejected:
@@ -164,11 +166,11 @@ def _judge(row: Any, request: JobRequest) -> Accepted | Rejected:
 def _columns(requests: Mapping[int, JobRequest]) -> dict[str, Any]:
     rows = requests.values()
     return {
-        "tenants": [r.tenant for r in rows],
-        "names": [r.name for r in rows],
-        "origins": [r.origin for r in rows],
-        "keys": [r.idempotency_key for r in rows],
-        "args": [
+        "tenants": texts(r.tenant for r in rows),
+        "names": texts(r.name for r in rows),
+        "origins": texts(r.origin for r in rows),
+        "keys": texts(r.idempotency_key for r in rows),
+        "args": texts(
             json.dumps(r.args, separators=(",", ":"), ensure_ascii=False, allow_nan=False) for r in rows
-        ],
+        ),
     }

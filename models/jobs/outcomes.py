@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.arrays import integers, texts
 from models.base import require_aware
 from models.jobs.claim import Job
 
@@ -150,18 +151,19 @@ def count(session: Session, tally: Mapping[tuple[str, str, str, str], int]) -> N
     if not added:
         return
     tenants, names, outcomes, reasons = zip(*(key for key, _ in added), strict=True)
-    values = {"tenants": [*tenants], "names": [*names], "outcomes": [*outcomes], "reasons": [*reasons]}
-    session.execute(COUNT, values | {"totals": [total for _, total in added]})
+    labels = {"tenants": tenants, "names": names, "outcomes": outcomes, "reasons": reasons}
+    values = {label: texts(column) for label, column in labels.items()}
+    session.execute(COUNT, values | {"totals": integers(total for _, total in added)})
 
 
-def _columns(changes: Sequence[tuple[Job, _Change]]) -> dict[str, list[Any]]:
+def _columns(changes: Sequence[tuple[Job, _Change]]) -> dict[str, str]:
     return {
-        "ids": [job.id for job, _ in changes],
-        "states": [change.state for _, change in changes],
-        "results": [_json(change.result) for _, change in changes],
-        "errors": [change.error for _, change in changes],
-        "due_ats": [change.due_at for _, change in changes],
-        "wait_keys": [_json(change.wait_keys) for _, change in changes],
+        "ids": texts(job.id.hex for job, _ in changes),
+        "states": texts(change.state for _, change in changes),
+        "results": texts(_json(change.result) for _, change in changes),
+        "errors": texts(change.error for _, change in changes),
+        "due_ats": texts(change.due_at.isoformat() if change.due_at else None for _, change in changes),
+        "wait_keys": texts(_json(change.wait_keys) for _, change in changes),
     }
 
 

@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.arrays import texts
 from models.jobs.accept import Accepted, JobRequest, Rejected, accept
 
 
@@ -91,20 +91,24 @@ def _keep(session: Session, deliveries: Sequence[Delivery]) -> dict[tuple[str, s
         return {}
     distinct = {delivery.identity: delivery for delivery in deliveries}
     names = {
-        "tenants": [tenant for tenant, _, _ in distinct],
-        "providers": [provider for _, provider, _ in distinct],
-        "digests": [digest for _, _, digest in distinct],
+        "tenants": texts(tenant for tenant, _, _ in distinct),
+        "providers": texts(provider for _, provider, _ in distinct),
+        "digests": texts(_bytea(digest) for _, _, digest in distinct),
     }
     session.execute(KEEP, names | _columns(distinct.values()))
-    found = session.execute(FIND, names)
+    found = session.execute(FIND, names).all()
     return {(row.tenant, row.provider, bytes(row.body_sha256)): row.id for row in found}
 
 
-def _columns(deliveries: Iterable[Delivery]) -> dict[str, Any]:
+def _columns(deliveries: Iterable[Delivery]) -> dict[str, str]:
     rows = list(deliveries)
     return {
-        "bodies": [row.body for row in rows],
-        "event_keys": [json.dumps(row.event_keys) for row in rows],
-        "secret_indexes": [row.secret_index for row in rows],
-        "received_ats": [row.received_at for row in rows],
+        "bodies": texts(_bytea(row.body) for row in rows),
+        "event_keys": texts(json.dumps(row.event_keys) for row in rows),
+        "secret_indexes": texts(str(row.secret_index) for row in rows),
+        "received_ats": texts(row.received_at.isoformat() for row in rows),
     }
+
+
+def _bytea(value: bytes) -> str:
+    return f"\\x{value.hex()}"
