@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from tasks.intake.service import BATCH_ROWS_MAX
@@ -55,10 +56,13 @@ class Flood:
 
 
 def flood(running: Running, flooded: App, other: App, jobs: int) -> Flood:
-    """`jobs` jobs of one tenant at once, and while they are done one job after another of another tenant."""
+    """`jobs` jobs of one tenant at once, and spread over the time they take one job after another of another tenant."""
     enqueue(running, flooded.tenant, jobs)
-    until(lambda: flooded.states()["done"], within_seconds=60, what="the first of the flood")
     for number in range(PROBES):
+        left = jobs - jobs * (number + 1) // (PROBES + 2)
+        until(
+            partial(_has_come_to, flooded, left), within_seconds=FLOODED_SECONDS, what="the flood's next part"
+        )
         accepted(post_all(other.url, [other.credit(f"single-{number}")], clients=1))
         other.settle(jobs=number + 1)
     left = flooded.unfinished()
@@ -74,6 +78,10 @@ def enqueue(running: Running, tenant: str, jobs: int) -> None:
         for first in range(1, jobs + 1, ROWS_AT_ONCE):
             last = min(first + ROWS_AT_ONCE - 1, jobs)
             connection.execute(FLOOD, (tenant, OWNERS, first, last))
+
+
+def _has_come_to(flooded: App, unfinished: int) -> bool:
+    return flooded.unfinished() <= unfinished
 
 
 def _number(value: object) -> int:
