@@ -184,13 +184,13 @@ def test_opposite_transfers_by_many_clients_at_once_conserve_the_money(everyday:
 def test_the_same_items_in_opposite_orders_by_many_clients_at_once_are_credited_once_each(
     everyday: Running, app: App
 ) -> None:
-    references = [f"order-{n}" for n in range(400)]
+    references = [f"order-{n}" for n in range(900)]
     accepted(post_all(app.url, [app.expect(one, "ada", provider="adyen") for one in references]))
     items = [adyen_item(app, reference) for reference in references]
-    parts = [items[start : start + 20] for start in range(0, len(items), 20)]
+    parts = [items[start : start + 100] for start in range(0, len(items), 100)]
     both_ways = [shapes.adyen_body(*part) for items in parts for part in (items, items[::-1]) * 2]
     answers = post_all(app.url, [app.webhook("adyen", body, {}) for body in both_ways], clients=4)
-    assert {answer["received"] for answer in accepted(answers)} == {20}
+    assert {answer["received"] for answer in accepted(answers)} == {100}
     app.settle(jobs=2 * len(references))
     assert app.wallets() == {"ada": 2000 * len(references)}
     assert app.postings() == len(references)
