@@ -10,8 +10,10 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from worker.http import problems
 from worker.http.limits import BODY_BYTES_MAX
 from worker.http.metrics import Metrics
+from worker.http.problems import Refusal
 from worker.telemetry import describe_error
 
 FACTS = "ledgerbeat.facts"
@@ -96,8 +98,9 @@ class Edge:
             return
         scope[FACTS] = {"request_id": uuid4().urn}
         exchange = _Exchange(scope, receive, send)
+        app = _refuse_two_lengths if _says_two_lengths(scope) else self._app
         try:
-            await self._app(scope, exchange.read, exchange.write)
+            await app(scope, exchange.read, exchange.write)
         except Exception as error:  # noqa: BLE001 - Starlette has answered 500 before it let this through
             log.error("http.request.broken", error=describe_error(error), **facts(scope))  # noqa: TRY400
         finally:
@@ -120,6 +123,19 @@ class Edge:
             milliseconds=round(seconds * 1000, 1),
             **facts(scope),
         )
+
+
+def _says_two_lengths(scope: Scope) -> bool:
+    names = {name for name, _ in scope["headers"]}
+    return {b"content-length", b"transfer-encoding"} <= names
+
+
+async def _refuse_two_lengths(scope: Scope, receive: Receive, send: Send) -> None:
+    """A proxy before us may have believed the other one, and what follows may be a stranger's (RFC 9112, 6.1)."""
+    noted = facts(scope)
+    noted["code"] = "malformed_json"
+    refusal = Refusal("malformed_json", "Content-Length and Transfer-Encoding are given together.")
+    await problems.response(refusal, noted["request_id"])(scope, receive, send)
 
 
 def route_label(path: str) -> str:

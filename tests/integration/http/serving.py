@@ -2,11 +2,12 @@
 
 import socket
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from tests.waiting import until
 from worker.http.app import Nudge, build_app
@@ -58,11 +59,18 @@ def forget(tenants: Collection[str]) -> None:
     """A nudge that reaches nobody."""
 
 
+def as_it_is(app: ASGIApp) -> ASGIApp:
+    """Nothing around the app."""
+    return app
+
+
 @contextmanager
-def serving(configured: Settings, nudge: Nudge = forget) -> Iterator[str]:
+def serving(
+    configured: Settings, nudge: Nudge = forget, *, wrapped: Callable[[ASGIApp], ASGIApp] = as_it_is
+) -> Iterator[str]:
     """The shim's address, until the end of the block."""
     config = uvicorn.Config(
-        build_app(configured, nudge=nudge),
+        wrapped(build_app(configured, nudge=nudge)),
         log_config=None,
         access_log=False,
         lifespan="on",
