@@ -1,0 +1,107 @@
+"""Where a process may die: found by watching what it does, so that no new step can be forgotten.
+
+A point is reached before and after each SQL statement, each commit, each command to Redis and each acknowledgement.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import redis
+from redis.client import Pipeline
+from sqlalchemy import Engine, event
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+Reach = Callable[[str], None]
+"""Called at each point with its label; may end the process, or raise in its place."""
+
+LABEL_LENGTH = 60
+
+
+class Point(NamedTuple):
+    """The `nth` time (from 1) that the place `label` is reached."""
+
+    label: str
+    nth: int
+
+
+class Died(BaseException):
+    """Stands for the death of the process: nothing that handles errors may catch it."""
+
+
+class Trail:
+    """Every point that is reached while `armed`, in order; calls `die` at the chosen one."""
+
+    def __init__(self, chosen: Point | None = None, die: Callable[[], None] = lambda: None) -> None:
+        self.points: list[Point] = []
+        self.armed = True
+        self._chosen = chosen
+        self._die = die
+        self._times: Counter[str] = Counter()
+
+    def reach(self, label: str) -> None:
+        if not self.armed:
+            return
+        self._times[label] += 1
+        point = Point(label, self._times[label])
+        self.points.append(point)
+        if point == self._chosen:
+            self._die()
+
+
+@contextmanager
+def statements(engine: Engine | type[Engine], reach: Reach) -> Iterator[None]:
+    """Points around each statement and each commit of this engine, or of all engines."""
+
+    def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        reach(f"before {named(statement)}")
+
+    def after(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        reach(f"after {named(statement)}")
+
+    dialect: Any = engine.dialect if isinstance(engine, Engine) else PGDialect_psycopg
+    commit = dialect.do_commit
+    dialect.do_commit = around(commit, "COMMIT", reach)
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", before)
+        event.remove(engine, "after_cursor_execute", after)
+        dialect.do_commit = commit
+
+
+@contextmanager
+def redis_commands(reach: Reach) -> Iterator[None]:
+    """Points around each command to Redis: the nudges' keys, and the messages that Celery sends."""
+    one, many = redis.Redis.execute_command, Pipeline.execute
+
+    def named_command(client: Any, *args: Any, **options: Any) -> Any:
+        return around(one, f"redis {args[0]}", reach)(client, *args, **options)
+
+    redis.Redis.execute_command = named_command  # type: ignore[method-assign, assignment]
+    Pipeline.execute = around(many, "redis pipeline", reach)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        redis.Redis.execute_command = one  # type: ignore[method-assign]
+        Pipeline.execute = many  # type: ignore[method-assign]
+
+
+def around(call: Callable[..., Any], label: str, reach: Reach) -> Callable[..., Any]:
+    """`call` with a point before it and one after it."""
+
+    def watched(*args: Any, **options: Any) -> Any:
+        reach(f"before {label}")
+        answer = call(*args, **options)
+        reach(f"after {label}")
+        return answer
+
+    return watched
+
+
+def named(statement: str) -> str:
+    """A statement by its beginning: enough to find it by."""
+    return " ".join(statement.split())[:LABEL_LENGTH]
