@@ -14,7 +14,7 @@ from typing import NoReturn
 from ops.environment import SetupError, ensure, interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = {"test", "bench", "chaos", "check"}
+TOOLS = {"test", "bench", "chaos", "check", "sbom"}
 TEST_WORKERS_MAX = 4
 USAGE = """usage: python3 -m ops <verb> [arguments]
 
@@ -25,6 +25,7 @@ USAGE = """usage: python3 -m ops <verb> [arguments]
   check     format, lint, types, import contracts, tests (--no-tests leaves the last out)
   bench     the benchmarks of tests/bench
   chaos     everything breaks under load, and every promise is checked (--seed, --jobs, --short)
+  sbom      what it is made of, as CycloneDX JSON from uv.lock
   <other>   goes to .venv/bin/ledgerbeat: migrate, verify, jobs, wallets, sandbox, ...
 """
 
@@ -60,6 +61,8 @@ def command(verb: str, rest: list[str]) -> list[str]:
             return ["-m", "tests.chaos", *rest]
         case "check":
             return ["-m", "ops.check", *rest]
+        case "sbom":
+            return ["-m", "ops.sbom", *rest]
         case _:
             return ["-m", "ops.cli", verb, *rest]
 
