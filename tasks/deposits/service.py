@@ -14,7 +14,7 @@ from models.jobs.claim import Job, wake
 from models.jobs.outcomes import Done, Outcome, Refused
 from models.tenants import Tenant
 from tasks.deposits.limits import exceeds_limit
-from tasks.intake.port import Work
+from tasks.intake.port import Touched, Work
 from worker.catalogue import DepositExpect
 
 Reference = tuple[str, str]
@@ -59,6 +59,14 @@ class Book:
 
     standing: dict[Reference, DepositExpect]
     used_minor: dict[Purse, int]
+
+
+def touch_expected(_session: Session, _tenant: str, work: Sequence[Work[DepositExpect]]) -> Sequence[Touched]:
+    """The deposit, and its owner, whose other deposits the daily limit counts."""
+    return [
+        frozenset({f"deposit:{one.args.provider}:{one.args.reference}", f"owner:{one.args.owner}"})
+        for one in work
+    ]
 
 
 def expect_deposits(

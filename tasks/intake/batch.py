@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,7 +12,8 @@ from models.errors import InvalidArguments, LedgerbeatError
 from models.jobs.claim import Job, claim, lock_lane
 from models.jobs.outcomes import Cooling, Dead, Done, Outcome, Parked, Refused, finish
 from models.tenants import load_tenant
-from tasks.intake.port import Routing, Work
+from tasks.intake.port import Routing, Touched, Work
+from tasks.intake.runs import cut
 from worker.database import Transaction
 from worker.telemetry import describe_error
 
@@ -68,10 +68,9 @@ def _apply(
     pending: list[tuple[Job, Outcome]] = []
     pending += [(job, dead) for job, dead in zip(jobs, checked, strict=True) if isinstance(dead, Dead)]
     tally = Counter(dead=len(pending))
-    for name, run in groupby(
-        (one for one in checked if isinstance(one, Work)), key=lambda work: work.job.name
-    ):
-        outcomes = _run(session, tenant, name, list(run), routing, now)
+    works = [one for one in checked if isinstance(one, Work)]
+    for run in cut(zip(works, _touched(session, tenant, works, routing), strict=True)):
+        outcomes = _run(session, tenant, run.name, run.works, routing, now)
         tally.update(type(outcome).__name__.lower() for _, outcome in outcomes)
         pending += outcomes
         if any(isinstance(outcome, Parked) for _, outcome in outcomes):
@@ -79,6 +78,21 @@ def _apply(
             pending = []
     finish(session, pending, now=now)
     return +tally
+
+
+def _touched(
+    session: Session, tenant: str, works: Sequence[Work[Any]], routing: Routing
+) -> Sequence[Touched]:
+    """What each job touches; not asked, and not needed, when all have one name."""
+    found: list[Touched] = [None] * len(works)
+    names = {work.job.name for work in works}
+    for name in sorted(names) if len(names) > 1 else ():
+        if touching := routing[name].touching:
+            places = [place for place, work in enumerate(works) if work.job.name == name]
+            answers = touching(session, tenant, [works[place] for place in places])
+            for place, touched in zip(places, answers, strict=True):
+                found[place] = touched
+    return found
 
 
 def _check(job: Job, routing: Routing) -> Work[Any] | Dead:

@@ -35,13 +35,29 @@ class Handler(Protocol[A_contra]):
     ) -> list[Outcome]: ...
 
 
+Touched = frozenset[str] | None
+"""What a job's effect depends on or changes (`owner:<id>`, `deposit:<provider>:<reference>`); None is everything."""
+
+
+class Touching(Protocol[A_contra]):
+    """Says what each job of a tenant touches, in order; may read, and lock what its handler would lock anyway."""
+
+    def __call__(
+        self, session: Session, tenant: str, work: Sequence[Work[A_contra]], /
+    ) -> Sequence[Touched]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Route(Generic[A_co]):
-    """Who takes the jobs of a name. `parse` raises InvalidArguments; `origins` None is any."""
+    """Who takes the jobs of a name. `parse` raises InvalidArguments; `origins` None is any.
+
+    Without `touching` a job touches everything: it keeps its place among all others.
+    """
 
     parse: Callable[[Mapping[str, Any]], A_co]
     handler: Handler[Any]
     origins: frozenset[str] | None = None
+    touching: Touching[Any] | None = None
 
 
 Routing = Mapping[str, Route[Any]]

@@ -12,14 +12,27 @@ from models.ledger import outcomes as ledger
 from models.ledger.codes import wallet_code
 from models.ledger.posting import post
 from models.tenants import Tenant
-from tasks.intake.port import Work
+from tasks.intake.port import Touched, Work
 from tasks.wallets import postings
-from tasks.wallets.configuring import apply_configures
-from worker.catalogue import WalletAward, WalletCredit, WalletDebit, WalletTransfer
-
-__all__ = ["apply_credits", "apply_debits", "apply_transfers", "apply_awards", "apply_configures"]
+from worker.catalogue import WalletAward, WalletConfigure, WalletCredit, WalletDebit, WalletTransfer
 
 A = TypeVar("A", WalletCredit, WalletDebit, WalletTransfer)
+WalletJob = WalletCredit | WalletDebit | WalletTransfer | WalletAward | WalletConfigure
+
+
+def touch_owners(_session: Session, _tenant: str, work: Sequence[Work[WalletJob]]) -> Sequence[Touched]:
+    """The owners of each job. The house's side may be overdrawn, so it decides nothing and is not named."""
+    return [frozenset(f"owner:{owner}" for owner in _owners(one.args)) for one in work]
+
+
+def _owners(args: WalletJob) -> Sequence[str]:
+    match args:
+        case WalletTransfer():
+            return (args.from_owner, args.to_owner)
+        case WalletAward():
+            return [award.owner for award in args.awards]
+        case _:
+            return (args.owner,)
 
 
 def apply_credits(

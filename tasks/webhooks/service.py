@@ -16,9 +16,9 @@ from models.jobs.outcomes import Dead, Done, Outcome, Parked
 from models.ledger.outcomes import Posting, PostingOutcome, Refused
 from models.ledger.posting import post
 from models.tenants import Tenant
-from tasks.intake.port import Work
+from tasks.intake.port import Touched, Work
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
-from tasks.webhooks.facts import SHORTFALL
+from tasks.webhooks.facts import SHORTFALL, Deposit
 from tasks.webhooks.folding import Case, Fold, fold
 from tasks.webhooks.notice import Notice, assign, object_ids, references, torn
 from tasks.webhooks.rows import lock_deposits, save_deposits, shortfalls
@@ -38,6 +38,17 @@ class _Planned:
     row_id: int
     position: int
     posting: Posting
+
+
+def touch_deposits(session: Session, tenant: str, work: Sequence[Work[Notice]]) -> Sequence[Touched]:
+    """The deposit of each event and its owner; everything, where an earlier job may yet announce the deposit."""
+    notices = [one.args for one in work]
+    deposits = lock_deposits(session, tenant, references(notices), object_ids(notices))
+    return [None if row_id is None else _touched(deposits[row_id]) for row_id in assign(notices, deposits)]
+
+
+def _touched(deposit: Deposit) -> Touched:
+    return frozenset({f"deposit:{deposit.provider}:{deposit.reference}", f"owner:{deposit.owner}"})
 
 
 def apply_events(
