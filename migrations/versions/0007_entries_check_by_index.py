@@ -32,7 +32,7 @@ BEGIN
     LIMIT 1;
     IF NOT FOUND THEN
         RETURN NULL;
-    ELSIF EXISTS (SELECT FROM ledger_transactions WHERE id = broken AND created_at <> now()) THEN
+    ELSIF EXISTS (SELECT FROM public.ledger_transactions WHERE id = broken AND created_at <> now()) THEN
         RAISE EXCEPTION 'ledger transaction % is closed: entries cannot be added later', broken
             USING ERRCODE = 'check_violation';
     ELSE
@@ -45,11 +45,11 @@ END $$
 # OFFSET 0 keeps the planner from turning a lookup into a join. As joins they read all of ledger_transactions for every
 # batch, with a plan made when the table was small and kept by the connection until the table is analyzed again.
 BY_INDEX = """LEFT JOIN LATERAL (
-        SELECT tenant, created_at FROM ledger_transactions WHERE id = n.transaction_id OFFSET 0
+        SELECT tenant, created_at FROM public.ledger_transactions WHERE id = n.transaction_id OFFSET 0
     ) AS t ON t.created_at = now()
     LEFT JOIN LATERAL (
-        SELECT id, tenant, currency FROM accounts WHERE id = n.account_id OFFSET 0
+        SELECT id, tenant, currency FROM public.accounts WHERE id = n.account_id OFFSET 0
     ) AS a ON a.tenant = t.tenant"""
 
-BY_JOIN = """LEFT JOIN ledger_transactions t ON t.id = n.transaction_id AND t.created_at = now()
-    LEFT JOIN accounts a ON a.id = n.account_id AND a.tenant = t.tenant"""
+BY_JOIN = """LEFT JOIN public.ledger_transactions t ON t.id = n.transaction_id AND t.created_at = now()
+    LEFT JOIN public.accounts a ON a.id = n.account_id AND a.tenant = t.tenant"""
