@@ -88,14 +88,20 @@ CREATE INDEX ledger_mismatches_tenant_id_idx ON ledger_mismatches (tenant, id);
 -- per currency and stay within one tenant. Over the transition table and not row by row: one query per statement.
 -- It also stands in for foreign keys, which would take a row lock on the hot account for every entry.
 -- The tables are named with their schema: a writer's temporary tables would otherwise stand in for them.
+-- OFFSET 0 keeps the planner from turning a lookup into a join. As joins they read all of ledger_transactions for every
+-- batch, with a plan made when the table was small and kept by the connection until the table is analyzed again.
 CREATE FUNCTION ledger_entries_check() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     broken bigint;
 BEGIN
     SELECT n.transaction_id INTO broken
     FROM new_entries n
-    LEFT JOIN public.ledger_transactions t ON t.id = n.transaction_id AND t.created_at = now()
-    LEFT JOIN public.accounts a ON a.id = n.account_id AND a.tenant = t.tenant
+    LEFT JOIN LATERAL (
+        SELECT tenant, created_at FROM public.ledger_transactions WHERE id = n.transaction_id OFFSET 0
+    ) AS t ON t.created_at = now()
+    LEFT JOIN LATERAL (
+        SELECT id, tenant, currency FROM public.accounts WHERE id = n.account_id OFFSET 0
+    ) AS a ON a.tenant = t.tenant
     GROUP BY n.transaction_id, a.currency
     HAVING sum(n.amount_minor) <> 0 OR bool_or(a.id IS NULL)
     LIMIT 1;

@@ -219,7 +219,7 @@ def test_when_everything_is_silent_it_is_done_in_seconds(environment: Environmen
     }
     started = time.monotonic()
     findings = examine(environment | silent)
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30
     assert {one.check for one in findings if one.verdict == "problem"} == {"database", "redis", "broker"}
     assert not any(secret in repr(findings) for secret in ("sesame", TOKEN, SECRET))
 

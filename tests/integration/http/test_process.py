@@ -99,7 +99,7 @@ def test_from_the_environment_to_a_nudge_in_redis(
             message = json.loads(broker.lindex("intake", 0) or b"")
         assert message["headers"]["task"] == "intake.drain"
         started = time.monotonic()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert len(job_rows(transaction)) == 2
     told = log.read_text()
     assert '"event": "http.request"' in told

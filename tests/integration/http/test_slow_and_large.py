@@ -65,13 +65,13 @@ def test_a_body_without_an_end_is_cut_off(shim: str) -> None:
     with connect(shim) as connection:
         connection.sendall(head(CREDIT, "Transfer-Encoding: chunked"))
         try:
-            while time.monotonic() - started < 10:
+            while time.monotonic() - started < 30:
                 connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
                 sent += 0x4000
         except OSError:
             pass
     assert BODY_BYTES_MAX < sent < 64 * 1024 * 1024
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("path", [CREDIT, SANDBOX])
@@ -84,7 +84,7 @@ def test_a_body_that_trickles_in_is_given_up(shim: str, path: str, monkeypatch: 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close" in answer.lower()
     assert b'"code":"request_timeout"' in answer
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_a_stranger_with_an_endless_body_is_cut_off_too(shim: str) -> None:

@@ -22,7 +22,7 @@ def test_tenants_are_gathered_while_a_nudge_hangs() -> None:
     started = time.monotonic()
     for n in range(1000):
         thread.hand_over({f"tenant-{n % 3}"})
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 4
     gate.set()
     until(lambda: len(calls) == 2)
     thread.stop()
