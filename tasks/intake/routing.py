@@ -10,7 +10,7 @@ from tasks.wallets.configuring import apply_configures
 from tasks.wallets.service import apply_awards, apply_credits, apply_debits, apply_transfers, touch_owners
 from tasks.webhooks.notice import Notice
 from tasks.webhooks.service import apply_events, touch_deposits
-from worker.catalogue import parse
+from worker.catalogue import PROVIDER_EVENT, parse
 
 HANDLERS: dict[str, tuple[Handler[Any], Touching[Any] | None]] = {
     "wallets.credit": (apply_credits, touch_owners),
@@ -27,6 +27,6 @@ ROUTING: Routing = {
         name: Route(partial(parse, name), handler, touching=touching)
         for name, (handler, touching) in HANDLERS.items()
     },
-    "webhooks.event": Route(Notice.from_args, apply_events, frozenset({"provider"}), touch_deposits),
+    PROVIDER_EVENT: Route(Notice.from_args, apply_events, frozenset({"provider"}), touch_deposits),
 }
 """No app may claim to be a provider: its `webhooks.event` is an unknown job."""

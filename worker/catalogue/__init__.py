@@ -1,6 +1,6 @@
 """Which jobs exist, and which arguments each takes: one schema for every door.
 
-Public names only: `webhooks.event` is not among them, because no caller may claim to be a provider.
+`JOBS` holds public names only: no caller may claim to be a provider.
 """
 
 from collections.abc import Mapping
@@ -30,6 +30,9 @@ JOBS: Mapping[str, type[Arguments]] = {
 }
 """Job name -> schema of its arguments."""
 
+PROVIDER_EVENT = "webhooks.event"
+"""The job that a webhook becomes; only the webhook door makes it."""
+
 
 def parse(name: str, args: object) -> Arguments:
     """The checked arguments of job `name`. Raises UnknownJob and InvalidArguments (its `errors` quote no value)."""
@@ -41,6 +44,7 @@ def parse(name: str, args: object) -> Arguments:
 
 __all__ = [
     "JOBS",
+    "PROVIDER_EVENT",
     "parse",
     "parse_as",
     "Arguments",

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.jobs.outcomes import UNKNOWN_NAME
-from worker.catalogue import JOBS
+from worker.catalogue import JOBS, PROVIDER_EVENT
 from worker.http.probing import Probe
 from worker.telemetry import describe_error
 
@@ -20,7 +20,7 @@ WAIT_SECONDS_MAX = 2.0
 
 log = structlog.get_logger("ledgerbeat.http")
 
-KNOWN_NAMES = [*JOBS, "webhooks.event"]
+KNOWN_NAMES = [*JOBS, PROVIDER_EVENT]
 
 # Three selects, because each is answered by a partial index of its own, however long the history is. A name that is
 # no job is the caller's to choose, without bound: they share one label.

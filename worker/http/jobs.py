@@ -1,6 +1,5 @@
 """The job door: POST /v1/jobs/{name}. The cheapest checks come first; nothing is read for a stranger."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from models.errors import InvalidArguments
-from models.jobs.accept import Accepted, JobRequest, Rejected
+from models.jobs.accept import KEY, Accepted, JobRequest, Rejected
 from worker.catalogue import JOBS, parse
 from worker.http.batching import Batcher, NotRecorded
 from worker.http.credentials import Caller, Tokens
@@ -18,8 +17,6 @@ from worker.http.metrics import Metrics
 from worker.http.problems import Refusal, not_accepted
 from worker.http.recording import Submission
 from worker.providers.strict_json import StrictJsonError, loads_strict
-
-KEY = re.compile(r"[ -~]{1,255}")
 
 REJECTIONS: Mapping[str, str] = {
     "tenant_paused": "The tenant takes no new jobs until it is resumed.",

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from models.jobs.accept import Accepted, JobRequest, Rejected
+from worker.catalogue import PROVIDER_EVENT
 from worker.http.batching import Batcher, NotRecorded
 from worker.http.credentials import Sender, Senders
 from worker.http.edge import facts
@@ -21,7 +22,6 @@ from worker.http.recording import Delivery, Submission
 from worker.providers.port import ProviderEvent, WebhookRefused
 from worker.providers.registry import Received, receive
 
-JOB_NAME = "webhooks.event"
 KEY_LENGTH_MAX = 255
 DIGEST_LENGTH = 12
 
@@ -45,7 +45,7 @@ class WebhookDoor:
         facts(request.scope).update(tenant=tenant, provider=provider, events=len(received.events))
         answers = await self._record(submission(tenant, provider, received, body, now))
         for answer in answers:
-            self._metrics.count_answer(tenant, JOB_NAME, answer)
+            self._metrics.count_answer(tenant, PROVIDER_EVENT, answer)
         return _response(request, answers)
 
     async def _record(self, webhook: Submission) -> Sequence[Accepted | Rejected]:
@@ -79,7 +79,7 @@ def event_job_key(provider: str, event_key: str, event_args: dict[str, Any]) -> 
 def _job(tenant: str, provider: str, event: ProviderEvent) -> JobRequest:
     args = event.as_args()
     key = event_job_key(provider, event.event_key, args)
-    return JobRequest(tenant, JOB_NAME, "provider", key, {**args, "provider": provider})
+    return JobRequest(tenant, PROVIDER_EVENT, "provider", key, {**args, "provider": provider})
 
 
 def _verified(sender: Sender, request: Request, body: bytes, now: datetime) -> Received:
