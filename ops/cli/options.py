@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import getpass
+import os
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -37,16 +39,24 @@ def before(now: datetime, age: timedelta | None) -> datetime | None:
 
 
 def signed(command: Command) -> Command:
-    """--actor, --reason and --dry-run: who changes what and why. `require_signature` makes the first two mandatory."""
-    actor = click.option("--actor", default="", help="Who does it; goes into the audit trail.")
-    reason = click.option("--reason", default="", help="Why; goes into the audit trail.")
+    """--actor, --reason and --dry-run: who changes what and why, for the audit trail."""
+    actor = click.option(
+        "--actor", default=login, help="Who does it; goes into the audit trail.  [default: the login]"
+    )
+    reason = click.option("--reason", default="not given", help="Why; goes into the audit trail.")
     dry_run = click.option("--dry-run", is_flag=True, help="Change nothing: say what would happen.")
     return actor(reason(dry_run(command)))
 
 
+def login() -> str:
+    """Who runs the command, as the operating system knows it."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:uid {os.getuid()}"
+
+
 def require_signature(actor: str, reason: str) -> None:
-    """Raises UsageError unless both are given."""
+    """Raises UsageError when one is blank."""
     if not actor.strip() or not reason.strip():
-        raise click.UsageError(
-            "--actor and --reason are needed to change something (or try it with --dry-run)"
-        )
+        raise click.UsageError("--actor and --reason must not be blank")

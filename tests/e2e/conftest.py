@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.conftest import _new_database, _redis_database
+from tests.conftest import REDIS_DATABASES, _new_database, _redis_database
 from tests.e2e.app import App
 from tests.e2e.running import Running, running
 from worker.settings import load_settings
@@ -23,7 +23,8 @@ def everyday(worker_number: int) -> Iterator[Running]:
         servers = {}
         if settings.database_url and settings.redis_url:
             made = held.enter_context(_new_database(settings.database_url, "template0"))
-            given = _redis_database(settings.redis_url, worker_number)
+            # Not the other tests' database: this stack's workers would take their messages.
+            given = _redis_database(settings.redis_url, worker_number + REDIS_DATABASES // 2)
             servers = {"LEDGERBEAT_DATABASE_URL": made, "LEDGERBEAT_REDIS_URL": given}
         yield held.enter_context(running(servers, durable=False))
 

@@ -69,8 +69,8 @@ def test_redrive_up_to_a_limit_says_what_is_left(desk: Desk, run: Run) -> None:
     [
         (("--state", "refused", "--dry-run"), "a business rule said no, and the key keeps its answer"),
         (("--state", "done", "--dry-run"), "its effect has happened"),
-        ((), "--actor and --reason are needed"),
-        (("--actor", " ", "--reason", "x"), "--actor and --reason are needed"),
+        (("--reason", ""), "--actor and --reason must not be blank"),
+        (("--actor", " ", "--reason", "x"), "--actor and --reason must not be blank"),
         (("--limit", "0", "--dry-run"), "is not in the range"),
         (("--older-than", "soon", "--dry-run"), "is not an age"),
     ],
@@ -79,6 +79,13 @@ def test_redrive_refuses_what_it_should(run: Run, arguments: tuple[str, ...], wo
     refused = run("jobs", "redrive", *arguments)
     assert (refused.code, refused.out) == (2, "")
     assert words in refused.err
+
+
+def test_a_change_that_nobody_signed_is_signed_with_the_login(desk: Desk, run: Run) -> None:
+    trouble(desk)
+    assert run("jobs", "redrive").code == 0
+    signatures = desk.rows("SELECT actor, reason FROM audit_events WHERE tenant = :tenant")
+    assert [(row["actor"].startswith("cli:"), row["reason"]) for row in signatures] == [(True, "not given")]
 
 
 def test_an_id_names_a_job_in_any_state_it_can_leave(desk: Desk, run: Run) -> None:
@@ -132,7 +139,7 @@ def test_recalc_reports_repairs_and_audits(
     told = run("wallets", "recalc", "--tenant", "acme", "--dry-run", "--json")
     [account] = told.json["accounts"]
     assert (told.code, account["verdict"], account["balance_minor"]) == (1, "drift", 105)
-    assert run("wallets", "recalc").code == 2
+    assert run("wallets", "recalc", "--actor", "").code == 2
     assert desk.wallet() == 105
     assert run("wallets", "recalc", "ada", "--tenant", "acme", *SIGNED, "--json").code == 1
     assert desk.wallet() == 100
