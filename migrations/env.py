@@ -7,6 +7,11 @@ import models.audit
 import models.deposits
 import models.jobs.tables
 import models.ledger.tables
+import models.limits
+import models.notifications
+import models.payouts.tables
+import models.provider_accounts
+import models.reconciliation
 import models.schedules
 import models.tenants  # noqa: F401 - the imports fill the metadata
 from models.base import metadata

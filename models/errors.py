@@ -11,6 +11,9 @@
     ├── LedgerError
     │   ├── MalformedPosting       a caller's bug: unbalanced, empty, or an impossible amount
     │   └── PostingRaced           another transaction took the same key meanwhile: run the batch again
+    ├── PayoutError
+    │   ├── ImpossibleMove         a caller's bug: no such move, or the ledger does not know the hold
+    │   └── PayoutRaced            the payout has changed meanwhile: read it again
     ├── LaneBusy                   the lane was being drained for too long: ask again
     └── NotFound                   nothing of that id
 
@@ -72,6 +75,18 @@ class MalformedPosting(LedgerError):
 
 class PostingRaced(LedgerError):
     """A transaction with one of these keys appeared meanwhile; the batch is to be run again."""
+
+
+class PayoutError(LedgerbeatError):
+    """Something that no payout does."""
+
+
+class ImpossibleMove(PayoutError):
+    """The move is not in models.payouts.states.MOVES, or its money is not there; nothing may be committed."""
+
+
+class PayoutRaced(PayoutError):
+    """Another transaction changed the payout; roll back, read it again and decide anew."""
 
 
 class LaneBusy(LedgerbeatError):

@@ -31,6 +31,7 @@ tenants = Table(
     Column("tenant", Text, primary_key=True),
     Column("timezone", Text, nullable=False, server_default=text("'UTC'")),
     Column("paused_at", Instant),
+    Column("notified", Boolean, nullable=False, server_default=text("false")),
     Column("ledger_mode", Text, nullable=False, server_default=text("'enforce'")),
     Column("kyc_required", Boolean, nullable=False, server_default=text("false")),
     Column("daily_deposit_limit_minor", BigInteger),
