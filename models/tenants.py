@@ -1,6 +1,6 @@
 """Tenants: their policy, whether their door is open, and the database roles that may enqueue for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
@@ -108,6 +108,11 @@ SYNC_TENANTS = text("""
     WHERE tenants.timezone <> excluded.timezone
 """)
 
+SYNC_NOTIFIED = text("""
+    UPDATE tenants SET notified = tenant = ANY(CAST(:notified AS text[]))
+    WHERE notified <> (tenant = ANY(CAST(:notified AS text[])))
+""")
+
 SYNC_ROLES = text("""
     WITH wanted AS (
         SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:roles AS text[])) AS w (tenant, role_name)
@@ -123,6 +128,11 @@ def sync_tenants(session: Session, timezones: Mapping[str, str]) -> None:
     """Make sure that each configured tenant has a row with its time zone. Never removes one."""
     ordered = sorted(timezones)
     session.execute(SYNC_TENANTS, {"tenants": ordered, "timezones": [timezones[name] for name in ordered]})
+
+
+def sync_notified(session: Session, notified: Collection[str]) -> None:
+    """Say which tenants have somewhere to be told their news: exactly these."""
+    session.execute(SYNC_NOTIFIED, {"notified": sorted(notified)})
 
 
 def sync_tenant_roles(session: Session, roles: Mapping[str, Sequence[str]]) -> None:

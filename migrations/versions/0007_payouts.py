@@ -78,6 +78,8 @@ CREATE TABLE payouts (
 ) WITH (fillfactor = 80);
 CREATE INDEX payouts_due_idx ON payouts (tenant, provider, next_attempt_at)
     WHERE state IN ('approved', 'cooling');
+CREATE INDEX payouts_dispatched_idx ON payouts (tenant, provider, dispatched_until)
+    WHERE dispatched_until IS NOT NULL;
 CREATE INDEX payouts_claimed_idx ON payouts (claimed_until) WHERE state = 'sending';
 CREATE INDEX payouts_in_doubt_idx ON payouts (next_lookup_at) WHERE state = 'in_doubt';
 CREATE INDEX payouts_approval_idx ON payouts (approval_expires_at)

@@ -64,6 +64,13 @@ payouts = Table(
     CheckConstraint("state NOT IN ('failed', 'returned') OR failure_code IS NOT NULL", name="failure"),
     CheckConstraint("approved_by IS DISTINCT FROM requested_by", name="four_eyes"),
     Index("payouts_due_idx", "tenant", "provider", "next_attempt_at", postgresql_where=text(f"state IN {DUE_STATES}")),
+    Index(
+        "payouts_dispatched_idx",
+        "tenant",
+        "provider",
+        "dispatched_until",
+        postgresql_where=text("dispatched_until IS NOT NULL"),
+    ),
     Index("payouts_claimed_idx", "claimed_until", postgresql_where=text("state = 'sending'")),
     Index("payouts_in_doubt_idx", "next_lookup_at", postgresql_where=text("state = 'in_doubt'")),
     Index(
