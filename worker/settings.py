@@ -10,18 +10,23 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from models.errors import LedgerbeatError
 from worker.providers.registry import secret_problem
+from worker.providers.signatures import standard_webhook_key
 
 PREFIX = "LEDGERBEAT_"
 URL_NAMES = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
+NOTIFY_KEY_BYTES = range(24, 65)
+"""As Standard Webhooks 1.0.0 asks of a symmetric secret."""
 
 
 class SettingsError(LedgerbeatError):
@@ -34,6 +39,24 @@ def _known_zone(name: str) -> str:
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is not an IANA time zone such as 'Europe/Istanbul'") from error
     return name
+
+
+def _notify_url(url: str) -> str:
+    """The sentence never quotes the URL: its path may hold a secret."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("an address in printable ASCII, such as https://acme.example/hooks, was expected")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("an address such as https://acme.example/hooks was expected") from None
+    if not host or parts.scheme not in {"https", "http"}:
+        raise ValueError("an address that begins with https:// and names a host was expected")
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+        raise ValueError("https:// was expected; http:// is for receivers on this machine (127.0.0.1) only")
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("an address without user, password and fragment was expected")
+    return url
 
 
 class Frozen(BaseModel):
@@ -52,13 +75,16 @@ class ProviderSettings(Frozen):
 
 
 class TenantSettings(Frozen):
-    """One upstream app. `rate_limit_per_second` bounds its job door, with a burst of twice that."""
+    """One upstream app. `rate_limit_per_second` bounds its job door, with a burst of twice that.
+
+    Notifications go to `notify_url`, signed with each of `notify_secrets`: two while rotating.
+    """
 
     name: str
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     api_tokens: tuple[SecretStr, ...] = Field(default=(), max_length=4)
-    notify_url: str | None = None
-    notify_secrets: tuple[SecretStr, ...] = ()
+    notify_url: Annotated[str, AfterValidator(_notify_url)] | None = None
+    notify_secrets: tuple[SecretStr, ...] = Field(default=(), max_length=4)
     rate_limit_per_second: float = Field(default=2000, gt=0)
     database_roles: tuple[str, ...] = ()
     providers: dict[str, ProviderSettings] = {}
@@ -176,9 +202,25 @@ def _load_tenant(name: str, table: Any, path: Path, env: Mapping[str, str]) -> T
         for provider, entry in providers.items()
     }
     try:
-        return TenantSettings(**{**values, "name": name})
+        tenant = TenantSettings(**{**values, "name": name})
     except ValidationError as error:
         raise SettingsError(f"{path}: {_explain(error, f'{where}.')}") from None
+    _refuse_unsigned(tenant, f"{path}: {where}")
+    return tenant
+
+
+def _refuse_unsigned(tenant: TenantSettings, where: str) -> None:
+    if tenant.notify_url is not None and not tenant.notify_secrets:
+        raise SettingsError(
+            f'{where}: notify_url needs notify_secrets, a list such as ["env:NAME"]: notifications are signed'
+        )
+    for secret in tenant.notify_secrets:
+        key = standard_webhook_key(secret.get_secret_value()) or b""
+        if len(key) not in NOTIFY_KEY_BYTES:
+            raise SettingsError(
+                f"{where}.notify_secrets: each must be the base64 of 24 to 64 random bytes, with or without "
+                "the prefix whsec_"
+            )
 
 
 def _load_provider(name: str, table: Any, where: str, path: Path, env: Mapping[str, str]) -> ProviderSettings:

@@ -61,19 +61,32 @@ CREATE TABLE notifications (
     CONSTRAINT notifications_state CHECK (state IN ('pending', 'delivered', 'gave_up')),
     CONSTRAINT notifications_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'pending'))
 );
-CREATE INDEX notifications_pending_idx ON notifications (next_try_at) WHERE state = 'pending';
+CREATE INDEX notifications_pending_idx ON notifications (tenant, next_try_at) WHERE state = 'pending';
+CREATE INDEX notifications_tenant_id_idx ON notifications (tenant, id);
+
+CREATE TABLE notification_lanes (
+    tenant text PRIMARY KEY,
+    endpoint text NOT NULL,
+    failures_in_a_row integer NOT NULL DEFAULT 0,
+    quiet_until timestamptz,
+    gone_at timestamptz,
+    dispatched_at timestamptz,
+    dispatched_until timestamptz,
+    CONSTRAINT notification_lanes_failures CHECK (failures_in_a_row >= 0)
+);
 
 ALTER TABLE tenants ADD COLUMN notified boolean NOT NULL DEFAULT false;
 
-GRANT SELECT ON reconciliation_findings, notifications TO ledgerbeat_worker;
-GRANT INSERT ON reconciliation_findings, notifications TO ledgerbeat_worker;
+GRANT SELECT ON reconciliation_findings, notifications, notification_lanes TO ledgerbeat_worker;
+GRANT INSERT ON reconciliation_findings, notifications, notification_lanes TO ledgerbeat_worker;
 GRANT UPDATE (state, amount_minor, currency, detail, last_seen_at, times_seen, closed_at)
     ON reconciliation_findings TO ledgerbeat_worker;
 GRANT UPDATE (state, tries, next_try_at, last_error, delivered_at) ON notifications TO ledgerbeat_worker;
+GRANT UPDATE ON notification_lanes TO ledgerbeat_worker;
 GRANT UPDATE (notified) ON tenants TO ledgerbeat_worker;
 """
 
 DOWN = """
 ALTER TABLE tenants DROP COLUMN notified;
-DROP TABLE notifications, reconciliation_findings;
+DROP TABLE notification_lanes, notifications, reconciliation_findings;
 """
