@@ -16,8 +16,9 @@ from worker.schedule import BEAT_SCHEDULE
 from worker.settings import SettingsError, load_settings
 from worker.telemetry import configure_logging
 
-FAMILIES = ("tasks.intake.tasks", "tasks.schedules.tasks")
+FAMILIES = ("tasks.intake.tasks", "tasks.schedules.tasks", "tasks.notifications.tasks")
 INTAKE_QUEUE = "intake"
+NOTIFICATIONS_QUEUE = "notifications"
 DOOR_QUEUE = "celery"
 """Celery's own default, so that a plain Celery client reaches `jobs.accept` without configuration."""
 
@@ -51,9 +52,13 @@ def configuration_of(broker_url: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "task_publish_retry_policy": {"max_retries": 0},
-        "task_queues": [_queue(INTAKE_QUEUE, amqp), _queue(DOOR_QUEUE, amqp)],
+        "task_queues": [_queue(name, amqp) for name in (INTAKE_QUEUE, DOOR_QUEUE, NOTIFICATIONS_QUEUE)],
         "task_default_queue": DOOR_QUEUE,
-        "task_routes": {"intake.*": {"queue": INTAKE_QUEUE}, "schedules.*": {"queue": INTAKE_QUEUE}},
+        "task_routes": {
+            "intake.*": {"queue": INTAKE_QUEUE},
+            "schedules.*": {"queue": INTAKE_QUEUE},
+            "notifications.*": {"queue": NOTIFICATIONS_QUEUE},
+        },
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
