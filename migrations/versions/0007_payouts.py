@@ -1,6 +1,6 @@
 """Payouts: their states and the moves between them, attempts, history, daily limits and provider accounts.
 
-Deploy: before the code. Locks: new objects only.
+Deploy: before the code. Locks: new objects, and a partial index of `jobs` that is empty when it is made.
 """
 
 from alembic import op
@@ -80,6 +80,8 @@ CREATE INDEX payouts_due_idx ON payouts (tenant, provider, next_attempt_at)
     WHERE state IN ('approved', 'cooling');
 CREATE INDEX payouts_dispatched_idx ON payouts (tenant, provider, dispatched_until)
     WHERE dispatched_until IS NOT NULL;
+CREATE INDEX payouts_open_idx ON payouts (tenant, provider, state)
+    WHERE state IN ('awaiting_approval', 'approved', 'sending', 'submitted', 'in_doubt', 'cooling');
 CREATE INDEX payouts_claimed_idx ON payouts (claimed_until) WHERE state = 'sending';
 CREATE INDEX payouts_in_doubt_idx ON payouts (next_lookup_at) WHERE state = 'in_doubt';
 CREATE INDEX payouts_approval_idx ON payouts (approval_expires_at)
@@ -160,6 +162,11 @@ CREATE INDEX payout_events_payout_id_id_idx ON payout_events (payout_id, id);
 CREATE TRIGGER payout_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON payout_events
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- What people asked of a payout, refusals too, is part of its story.
+CREATE INDEX jobs_payout_commands_idx ON jobs ((args ->> 'payout_id'))
+    WHERE name IN ('payouts.approve', 'payouts.reject', 'payouts.cancel', 'payouts.retry', 'payouts.mark_paid',
+        'payouts.mark_failed');
+
 CREATE TABLE limit_reservations (
     payout_id uuid PRIMARY KEY,
     tenant text NOT NULL,
@@ -211,4 +218,5 @@ GRANT UPDATE ON provider_accounts TO ledgerbeat_worker;
 DOWN = """
 DROP TABLE provider_accounts, limit_reservations, payout_events, payout_attempts, payouts, payout_moves;
 DROP FUNCTION check_payout_move();
+DROP INDEX jobs_payout_commands_idx;
 """

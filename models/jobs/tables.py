@@ -23,6 +23,9 @@ from models.base import Instant, metadata
 
 STATES = ("queued", "running", "done", "refused", "cooling", "parked", "dead", "cancelled")
 FINISHED_STATES = ("done", "refused", "dead", "cancelled")
+PAYOUT_COMMANDS = ("payouts.approve", "payouts.reject", "payouts.cancel", "payouts.retry", "payouts.mark_paid",
+                   "payouts.mark_failed")  # fmt: skip
+"""What people ask of a payout that stands; each names it in `payout_id`."""
 ORIGINS = ("app", "provider", "schedule", "operator")
 
 jobs = Table(
@@ -54,6 +57,11 @@ jobs = Table(
     Index("jobs_waiting_idx", "due_at", postgresql_where=text("state IN ('cooling', 'parked')")),
     Index("jobs_parked_idx", "wait_keys", postgresql_using="gin", postgresql_where=text("state = 'parked'")),
     Index("jobs_dead_idx", "tenant", "seq", postgresql_where=text("state = 'dead'")),
+    Index(
+        "jobs_payout_commands_idx",
+        text("(args ->> 'payout_id')"),
+        postgresql_where=text(f"name IN {PAYOUT_COMMANDS}"),
+    ),
     postgresql_with={"fillfactor": "85"},
 )
 

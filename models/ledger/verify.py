@@ -1,48 +1,20 @@
 """The invariants of the ledger and of the path money takes to it: named SQL checks, each with its remedy.
 
-The same set runs in `ledgerbeat verify`, in the hourly schedule and in the tests. A check selects what is broken:
-(tenant, subject, detail) rows, at most BROKEN_ROWS_MAX each, so that an empty answer is the proof.
+The same set, with that of the payouts (models.payouts.checks), runs in `ledgerbeat verify`, in the hourly schedule
+and in the tests.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-BROKEN_ROWS_MAX = 100
+from models.invariants import BROKEN_ROWS_MAX, Broken, Check, Invariant, ask
+from models.payouts.checks import PAYOUT_INVARIANTS
 
+__all__ = ["BROKEN_ROWS_MAX", "INVARIANTS", "LEDGER_INVARIANTS", "Broken", "Check", "Invariant", "verify"]
 
-@dataclass(frozen=True, slots=True)
-class Invariant:
-    """One promise: what it means, what to do when it is broken, and the query for what breaks it."""
-
-    name: str
-    meaning: str
-    remedy: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """One thing that breaks an invariant."""
-
-    tenant: str
-    subject: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one invariant's query found; clean when `broken` is empty."""
-
-    name: str
-    meaning: str
-    remedy: str
-    broken: tuple[Broken, ...]
-
-
-INVARIANTS: Sequence[Invariant] = (
+LEDGER_INVARIANTS: Sequence[Invariant] = (
     Invariant(
         "transactions_sum_to_zero",
         "every ledger transaction has entries, and they sum to zero in each currency",
@@ -151,7 +123,7 @@ INVARIANTS: Sequence[Invariant] = (
             FROM ledger_entries e JOIN accounts a ON a.id = e.account_id
             WHERE e.transaction_id = t.id AND a.code LIKE '%held' AND a.owner IS NOT NULL
         ) x ON true
-        WHERE t.subject LIKE 'hold:%'
+        WHERE t.subject LIKE 'hold:%' AND t.kind <> 'payout.returned'
         GROUP BY t.tenant, t.subject
         HAVING count(*) FILTER (WHERE t.kind = 'hold.placed') <> 1 OR count(*) > 2
             OR (count(*) = 2 AND sum(x.held) <> 0)
@@ -160,16 +132,10 @@ INVARIANTS: Sequence[Invariant] = (
 )
 
 
-def verify(session: Session, tenant: str | None = None) -> list[Check]:
-    """Ask every invariant, of one tenant or of all. Reads only."""
-    return [_check(session, invariant, tenant) for invariant in INVARIANTS]
+INVARIANTS: Sequence[Invariant] = (*LEDGER_INVARIANTS, *PAYOUT_INVARIANTS)
+"""All that is asked."""
 
 
-def _check(session: Session, invariant: Invariant, tenant: str | None) -> Check:
-    query = text(f"""
-        SELECT broken.* FROM ({invariant.query}) AS broken (tenant, subject, detail)
-        WHERE CAST(:tenant AS text) IS NULL OR broken.tenant = :tenant
-        ORDER BY 1, 2 LIMIT {BROKEN_ROWS_MAX}
-    """)  # noqa: S608 - the queries stand above, nothing of a caller's is in them
-    rows = session.execute(query, {"tenant": tenant})
-    return Check(invariant.name, invariant.meaning, invariant.remedy, tuple(Broken(*row) for row in rows))
+def verify(session: Session, tenant: str | None = None, *, now: datetime | None = None) -> list[Check]:
+    """Ask every invariant of ledger and payouts, of one tenant or of all; what is stuck only with `now`. Reads only."""
+    return ask(session, INVARIANTS, tenant, now=now)

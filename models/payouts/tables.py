@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from models.base import Instant, metadata
-from models.payouts.states import ATTEMPT_OUTCOMES, DUE_STATES, LIVE_OUTCOMES, STATES
+from models.payouts.states import ATTEMPT_OUTCOMES, DUE_STATES, LIVE_OUTCOMES, OPEN_STATES, STATES
 
 payouts = Table(
     "payouts",
@@ -71,6 +71,7 @@ payouts = Table(
         "dispatched_until",
         postgresql_where=text("dispatched_until IS NOT NULL"),
     ),
+    Index("payouts_open_idx", "tenant", "provider", "state", postgresql_where=text(f"state IN {OPEN_STATES}")),
     Index("payouts_claimed_idx", "claimed_until", postgresql_where=text("state = 'sending'")),
     Index("payouts_in_doubt_idx", "next_lookup_at", postgresql_where=text("state = 'in_doubt'")),
     Index(

@@ -22,22 +22,22 @@ log = structlog.get_logger("ledgerbeat.schedules")
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Something that runs by the clock. `run` works in the slot's transaction and returns what it found.
+    """Something that runs by the clock. `run` is handed the slot's transaction and the time, and returns what it found.
 
     A run that fails leaves no slot behind and is tried again at the next tick, until it is too late for it.
     """
 
     name: str
     rhythm: Rhythm
-    run: Callable[[Session], Mapping[str, object]]
+    run: Callable[[Session, datetime], Mapping[str, object]]
     catch_up: bool
     max_lateness_seconds: int
     statement_seconds_max: int
 
 
-def verify_ledger(session: Session) -> Mapping[str, object]:
+def verify_ledger(session: Session, now: datetime) -> Mapping[str, object]:
     """All invariants over all tenants: how many were asked, and how much is broken of which."""
-    checks = verify(session, None)
+    checks = verify(session, None, now=now)
     broken = {check.name: len(check.broken) for check in checks if check.broken}
     if broken:
         log.error("ledger.verify.broken", **broken)
@@ -85,7 +85,7 @@ def run_slot(
         if not claim_slot(session, schedule.name, slot, now=clock()):
             return False
         session.execute(LIMIT, {"milliseconds": str(schedule.statement_seconds_max * 1000)})
-        result = dict(schedule.run(session))
+        result = dict(schedule.run(session, clock()))
         finish_slot(session, schedule.name, slot, result, now=clock())
     log.info("schedule.ran", schedule=schedule.name, slot=slot.isoformat())
     return True

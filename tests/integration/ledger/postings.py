@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
+from models.invariants import ask
 from models.ledger.codes import house_code, wallet_code
 from models.ledger.outcomes import Created, Leg, Posting, PostingOutcome, Refused, Replayed
 from models.ledger.posting import post
 from models.ledger.reads import balance
-from models.ledger.verify import verify
+from models.ledger.verify import LEDGER_INVARIANTS
 from worker.database import Transaction
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -79,7 +80,7 @@ def broken(session: Session, tenant: str | None = None) -> dict[str, list[tuple[
     """Check name -> (tenant, subject) of what breaks it; empty when the books are in order."""
     return {
         check.name: [(found.tenant, found.subject) for found in check.broken]
-        for check in verify(session, tenant)
+        for check in ask(session, LEDGER_INVARIANTS, tenant)
         if check.broken
     }
 

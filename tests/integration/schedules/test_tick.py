@@ -15,13 +15,13 @@ from tasks.schedules.service import SCHEDULES, Schedule, tick
 from worker.database import Transaction
 
 
-def schedule(run: Callable[[Session], Mapping[str, object]], name: str = "test") -> Schedule:
+def schedule(run: Callable[[Session, datetime], Mapping[str, object]], name: str = "test") -> Schedule:
     return Schedule(
         name, Every(3600), run, catch_up=True, max_lateness_seconds=86400, statement_seconds_max=60
     )
 
 
-def mark(session: Session) -> Mapping[str, object]:
+def mark(session: Session, _now: datetime) -> Mapping[str, object]:
     """An effect that can be counted, slow enough to be met by others."""
     session.execute(text("SELECT pg_sleep(0.2)"))
     moment = session.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -63,13 +63,13 @@ def test_a_run_that_fails_leaves_nothing_keeps_nobody_waiting_and_is_tried_again
 ) -> None:
     fails = [True]
 
-    def shaky(session: Session) -> Mapping[str, object]:
-        found = mark(session)
+    def shaky(session: Session, now: datetime) -> Mapping[str, object]:
+        found = mark(session, now)
         if fails[0]:
             raise ZeroDivisionError
         return found
 
-    both = [schedule(shaky, "shaky"), schedule(lambda _session: {}, "calm")]
+    both = [schedule(shaky, "shaky"), schedule(lambda _session, _now: {}, "calm")]
     assert tick(transaction, clock=lambda: now, schedules=both) == [("calm", now)]
     assert effects(transaction) == 0
     fails[0] = False
@@ -78,7 +78,7 @@ def test_a_run_that_fails_leaves_nothing_keeps_nobody_waiting_and_is_tried_again
 
 
 def test_missed_slots_are_run_each_once_after_an_absence(transaction: Transaction, now: datetime) -> None:
-    mine = [schedule(lambda _session: {})]
+    mine = [schedule(lambda _session, _now: {})]
     tick(transaction, clock=lambda: now, schedules=mine)
     later = now + timedelta(hours=3, minutes=5)
     ran = tick(transaction, clock=lambda: later, schedules=mine)
@@ -87,7 +87,7 @@ def test_missed_slots_are_run_each_once_after_an_absence(transaction: Transactio
 
 
 def test_a_run_that_takes_too_long_is_cut_off(transaction: Transaction, now: datetime) -> None:
-    def sleep(session: Session) -> Mapping[str, object]:
+    def sleep(session: Session, _now: datetime) -> Mapping[str, object]:
         return {"slept": session.execute(text("SELECT pg_sleep(30)")).scalar()}
 
     slow = replace(schedule(sleep), statement_seconds_max=1)
