@@ -1,7 +1,8 @@
 """Provider events take effect: find their deposits, decide, post, and write down what became of each.
 
-One run of events costs a constant number of statements. Deposits whose events must wait for a posting of the same
-run (a refund and its reversal, told together) take another round; so do those of which the ledger refused one.
+Events about payouts are told apart here, and applied by tasks.payouts.events. One run of events costs a constant
+number of statements. Deposits whose events must wait for a posting of the same run (a refund and its reversal, told
+together) take another round; so do those of which the ledger refused one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +18,13 @@ from models.ledger.outcomes import Posting, PostingOutcome, Refused
 from models.ledger.posting import post
 from models.tenants import Tenant
 from tasks.intake.port import Touched, Work
+from tasks.payouts import events as payout_events
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
 from tasks.webhooks.facts import SHORTFALL, Deposit
 from tasks.webhooks.folding import Case, Fold, fold
 from tasks.webhooks.notice import Notice, assign, object_ids, references, torn
 from tasks.webhooks.rows import lock_deposits, save_deposits, shortfalls
-from worker.providers.port import ProviderEvent
+from worker.providers.port import PAYOUT_MOVES, ProviderEvent
 
 REFERENCE_CONFLICT = Reject(
     "reference_conflict", {"cause": "its payment was told of before, with the reference of another deposit"}
@@ -40,8 +42,17 @@ class _Planned:
     posting: Posting
 
 
-def touch_deposits(session: Session, tenant: str, work: Sequence[Work[Notice]]) -> Sequence[Touched]:
-    """The deposit of each event and its owner; everything, where an earlier job may yet announce the deposit."""
+def touch_events(session: Session, tenant: str, work: Sequence[Work[Notice]]) -> Sequence[Touched]:
+    """The deposit or payout of each event and its owner; everything, where an earlier job may yet make it known."""
+    of_payouts, of_deposits = _apart(work)
+    touched = dict(
+        zip(of_payouts, payout_events.touch_payouts(session, tenant, _at(work, of_payouts)), strict=True)
+    )
+    touched |= zip(of_deposits, _touch_deposits(session, tenant, _at(work, of_deposits)), strict=True)
+    return [touched[position] for position in range(len(work))]
+
+
+def _touch_deposits(session: Session, tenant: str, work: Sequence[Work[Notice]]) -> Sequence[Touched]:
     notices = [one.args for one in work]
     deposits = lock_deposits(session, tenant, references(notices), object_ids(notices))
     return [None if row_id is None else _touched(deposits[row_id]) for row_id in assign(notices, deposits)]
@@ -51,10 +62,40 @@ def _touched(deposit: Deposit) -> Touched:
     return frozenset({f"deposit:{deposit.provider}:{deposit.reference}", f"owner:{deposit.owner}"})
 
 
+def _apart(work: Sequence[Work[Notice]]) -> tuple[list[int], list[int]]:
+    """The positions of the events about payouts, and those of all others."""
+    payouts = [position for position, one in enumerate(work) if one.args.event.move in PAYOUT_MOVES]
+    others = [position for position, one in enumerate(work) if one.args.event.move not in PAYOUT_MOVES]
+    return payouts, others
+
+
+def _at(work: Sequence[Work[Notice]], positions: Sequence[int]) -> list[Work[Notice]]:
+    return [work[position] for position in positions]
+
+
 def apply_events(
     session: Session, work: Sequence[Work[Notice]], *, tenant: Tenant, now: datetime
 ) -> list[Outcome]:
-    """Handler of `webhooks.event`: one outcome per event, in order."""
+    """Handler of `webhooks.event`: one outcome per event, in order.
+
+    Payouts and deposits are locked before anything is posted: rows first, accounts last, on every path.
+    """
+    of_payouts, of_deposits = _apart(work)
+    if of_payouts and of_deposits:
+        touch_events(session, tenant.name, work)
+    outcomes: dict[int, Outcome] = {}
+    if of_payouts:
+        told = payout_events.apply_events(session, _at(work, of_payouts), tenant=tenant, now=now)
+        outcomes |= zip(of_payouts, told, strict=True)
+    if of_deposits:
+        told = _apply_to_deposits(session, _at(work, of_deposits), tenant=tenant, now=now)
+        outcomes |= zip(of_deposits, told, strict=True)
+    return [outcomes[position] for position in range(len(work))]
+
+
+def _apply_to_deposits(
+    session: Session, work: Sequence[Work[Notice]], *, tenant: Tenant, now: datetime
+) -> list[Outcome]:
     notices = [one.args for one in work]
     deposits = lock_deposits(session, tenant.name, references(notices), object_ids(notices))
     cases = {row_id: Case(deposit) for row_id, deposit in deposits.items()}

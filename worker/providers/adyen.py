@@ -5,6 +5,7 @@ signature says nothing of the body around it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from worker.providers import fields, signatures
 from worker.providers.port import Capture, MalformedEvent, Move, ProviderEvent
 
 ITEMS_MAX = 100
+TRANSFER = "balancePlatform.transfer."
 
 Part = Literal["own", "payment", "second", "none"]
 """Which id names the part: the event's pspReference, the payment's, the pspReference with `:2`, or none."""
@@ -54,6 +56,30 @@ MOVES: Mapping[Capture, Mapping[str, tuple[Move, Part]]] = {
     "automatic": _ALWAYS | _AUTOMATIC,
     "manual": _ALWAYS | _MANUAL,
 }
+
+# data.status of a transfer -> move. Source of the statuses: github.com/Adyen/adyen-openapi, TransferWebhooks-v4; of
+# their meaning: docs.adyen.com/payouts/payout-service/payout-lifecycle. `booked` is paid: then "the funds are
+# deducted from your balance account", and a bank transfer that is not instant is told of no further (`credited` and
+# `failed` after it are for instant ones; `returned` is for all).
+TRANSFER_MOVES: Mapping[str, Move] = {
+    "received": "payout_submitted",
+    "pendingApproval": "payout_submitted",
+    "approvalPending": "payout_submitted",
+    "pendingExecution": "payout_submitted",
+    "pending": "payout_submitted",
+    "authorised": "payout_submitted",
+    "bookingPending": "payout_submitted",
+    "booked": "payout_paid",
+    "credited": "payout_paid",
+    "failed": "payout_failed",
+    "refused": "payout_failed",
+    "rejected": "payout_failed",
+    "cancelled": "payout_failed",
+    "expired": "payout_failed",
+    "returned": "payout_returned",
+}
+PAYOUT_CATEGORIES = ("bank", "card")
+"""Outgoing transfers of other categories stay within the platform."""
 
 # docs.adyen.com/development-resources/currency-codes: all other currencies are as in ISO 4217.
 EXPONENTS: Mapping[str, int] = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
@@ -161,7 +187,7 @@ def _part_id(part: Part, psp_reference: str, payment: str | None) -> str | None:
 
 
 def _balance_platform_event(envelope: Mapping[str, Any], body: bytes) -> ProviderEvent:
-    """No deposit moves by it. A transfer's identity is (id, sequenceNumber); the number restores the order."""
+    """A transfer's identity is (id, sequenceNumber); the number restores the order."""
     data = fields.child(envelope, "data")
     seen = fields.event(
         fields.unidentified_key(body),
@@ -171,15 +197,34 @@ def _balance_platform_event(envelope: Mapping[str, Any], body: bytes) -> Provide
         sequence=fields.count(data.get("sequenceNumber")),
         occurred_at=fields.utc_time(envelope.get("timestamp")),
     )
-    return fields.understood(seen, lambda: _transfer_details(seen))
+    key = _transfer_key(seen)
+    keyed = replace(seen, event_key=key) if key else seen
+    return fields.understood(keyed, lambda: _transfer_details(data, keyed))
 
 
-def _transfer_details(seen: ProviderEvent) -> Mapping[str, Any]:
+def _transfer_key(seen: ProviderEvent) -> str | None:
+    if not seen.type.startswith(TRANSFER) or seen.object_id is None or seen.sequence is None:
+        return None
+    return fields.identity(f"transfer:{seen.object_id}:{seen.sequence}")
+
+
+def _transfer_details(data: Mapping[str, Any], seen: ProviderEvent) -> Mapping[str, Any]:
     if seen.type == "unknown":
         raise fields.NotUnderstood("the type is missing, or not a name")
-    if not seen.type.startswith("balancePlatform.transfer."):
+    if not seen.type.startswith(TRANSFER):
         return {}
-    key = fields.identity(f"transfer:{seen.object_id}:{seen.sequence}")
-    if seen.object_id is None or seen.sequence is None or key is None:
+    if not seen.event_key.startswith("transfer:"):
         raise fields.NotUnderstood("data.id or data.sequenceNumber is missing")
-    return {"event_key": key}
+    if data.get("direction") != "outgoing" or data.get("category") not in PAYOUT_CATEGORIES:
+        return {}
+    move, amount = TRANSFER_MOVES.get(fields.label(data.get("status"))), fields.child(data, "amount")
+    if move is None:  # `error` too: it proves nothing
+        raise fields.NotUnderstood("the status says neither that it was paid nor that it failed")
+    money = fields.money_of_move(
+        move, lambda: fields.iso_money(amount.get("value"), amount.get("currency"), exponent)
+    )
+    return {"move": move, "code": _transfer_code(data, move)} | money
+
+
+def _transfer_code(data: Mapping[str, Any], move: Move) -> str | None:
+    return fields.failure_code(data.get("reason")) if move in ("payout_failed", "payout_returned") else None

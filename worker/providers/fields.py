@@ -49,7 +49,12 @@ def child(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def label(value: object) -> str:
     """A vendor's name of an event type, safe to log; `unknown` for anything else."""
-    return value if isinstance(value, str) and _LABEL.fullmatch(value) else "unknown"
+    return failure_code(value) or "unknown"
+
+
+def failure_code(value: object) -> str | None:
+    """A vendor's word for why something failed, safe to log; None for anything else."""
+    return value if isinstance(value, str) and _LABEL.fullmatch(value) else None
 
 
 def identity(value: object) -> str | None:

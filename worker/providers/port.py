@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 from models.errors import LedgerbeatError
 
-Move = Literal[
+DepositMove = Literal[
     "captured",
     "failed",
     "refunded",
@@ -26,7 +26,17 @@ Move = Literal[
 ]
 """What an event says happened to a deposit. `refund_total` states the sum of all refunds so far."""
 
-MOVES: frozenset[str] = frozenset(get_args(Move))
+PayoutMove = Literal["payout_submitted", "payout_paid", "payout_failed", "payout_returned"]
+"""What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back."""
+
+Move = DepositMove | PayoutMove
+
+DEPOSIT_MOVES: frozenset[str] = frozenset(get_args(DepositMove))
+PAYOUT_MOVES: frozenset[str] = frozenset(get_args(PayoutMove))
+MOVES = DEPOSIT_MOVES | PAYOUT_MOVES
+
+COUNTERS_BELOW = 1_000_000_000
+"""A `sequence` below this counts the events of one object, from 1 and without a gap; above, it is made of a time."""
 
 Capture = Literal["automatic", "manual"]
 """When the money is ours: with the authorisation, or with a capture of its own."""
@@ -63,23 +73,25 @@ class ProviderEvent:
     type: str
     """The provider's own name of it, such as `charge.refunded` or `CAPTURE:true`."""
     move: Move | None
-    """None: nothing that a deposit does."""
+    """None: nothing that a deposit or a payout does."""
     reference: str | None
-    """Our reference, as given to deposits.expect."""
+    """Our reference, as given to deposits.expect, or that of a payout's attempt."""
     object_id: str | None
-    """The provider's id of the payment itself."""
+    """The provider's id of the payment, or the payout, itself."""
     part_id: str | None
     """Which capture, refund or chargeback of that payment."""
     amount_minor: int | None
     currency: str | None
     sequence: int | None
-    """Higher is newer for one object, where the provider counts."""
+    """Higher is newer for one object: the provider's counter, or made of its time (COUNTERS_BELOW)."""
     occurred_at: str | None
     problem: str | None = None
+    code: str | None = None
+    """Why a payout failed or came back, in the provider's word."""
 
     def as_args(self) -> dict[str, Any]:
         """The event as JSON-ready job arguments."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in NAMES}
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> Self:
@@ -91,3 +103,6 @@ class ProviderEvent:
         if args["move"] is not None and args["move"] not in MOVES:
             raise ValueError(f"not a provider event: unknown move {args['move']!r}")
         return cls(**args)
+
+
+NAMES = tuple(field.name for field in fields(ProviderEvent))

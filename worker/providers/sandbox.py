@@ -5,16 +5,19 @@ from datetime import datetime
 from typing import Any
 
 from worker.providers import fields, signatures
-from worker.providers.port import BadSignature, Capture, Move, ProviderEvent
+from worker.providers.port import PAYOUT_MOVES, BadSignature, Capture, Move, ProviderEvent
 
 # Source of every row: the contract's section "The sandbox provider".
-# Payout events are missing on purpose: they are nothing that a deposit does.
 MOVES: Mapping[str, Move] = {
     "deposit.captured": "captured",
     "deposit.failed": "failed",
     "deposit.refunded": "refunded",  # the amount is this refund's, not the sum
     "deposit.chargeback": "chargeback",
     "deposit.chargeback_reversed": "chargeback_reversed",  # of the one that is open
+    "payout.submitted": "payout_submitted",
+    "payout.paid": "payout_paid",
+    "payout.failed": "payout_failed",
+    "payout.returned": "payout_returned",
 }
 
 secret_key = signatures.standard_webhook_key
@@ -74,6 +77,8 @@ def _move_details(data: Mapping[str, Any], move: Move, seen: ProviderEvent) -> d
     money = fields.money_of_move(
         move, lambda: fields.iso_money(data.get("amount_minor"), data.get("currency"))
     )
+    if move in PAYOUT_MOVES:
+        return {"code": fields.failure_code(data.get("code"))} | money
     return {"part_id": _part_id(move, object_id, seen.sequence)} | money
 
 

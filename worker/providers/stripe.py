@@ -1,9 +1,10 @@
-"""Stripe: its events about charges, refunds and disputes, in its own minor units.
+"""Stripe: its events about charges, refunds, disputes, payouts and transfers, in its own minor units.
 
 Stripe states one fact in several events (`charge.refunded` and `refund.created`; `charge.dispute.created` and
 `funds_withdrawn`): the part's id makes them one, and `refund_total` is a sum, not a step.
 Without `metadata.reference` the reference is the payment intent, else the charge: refunds and disputes do not
-inherit the charge's metadata, their deposit is found by `object_id`.
+inherit the charge's metadata, their deposit is found by `object_id`. A payout or transfer has our reference in its
+metadata, or is not ours. Stripe counts no events: their order is the second, then submitted, paid, failed, returned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from models.money import exponent as iso_exponent
 from worker.providers import fields, signatures
-from worker.providers.port import Capture, Move, ProviderEvent
+from worker.providers.port import PAYOUT_MOVES, Capture, Move, ProviderEvent
 
 ANY = "*"
 _REFUND_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/refunds/object#refund_object-status
@@ -20,8 +21,20 @@ _REFUND_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/refunds/obj
     "failed": "refund_reversed",
     "canceled": "refund_reversed",
 }
-# event type -> state of its object -> move; a type or state that is not here is nothing that a deposit does.
-# States: of a charge `captured` or `uncaptured`; of a refund or dispute its status (`warning_*`: `inquiry`).
+_PAYOUT_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/payouts/object#payout_object-status
+    "pending": "payout_submitted",
+    "in_transit": "payout_submitted",
+    "paid": "payout_paid",  # "some payouts that fail might initially show as paid, then change to failed"
+    "failed": "payout_failed",
+    "canceled": "payout_failed",
+}
+_TRANSFER_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/transfers/object: it is made at once
+    "made": "payout_paid",
+    "reversed": "payout_returned",
+}
+# event type -> state of its object -> move; a type or state that is not here is nothing that concerns us.
+# States: of a charge `captured` or `uncaptured`; of a refund, dispute or payout its status (`warning_*`: `inquiry`);
+# of a transfer `made` or `reversed`.
 # Source of the types: docs.stripe.com/api/events/types.
 MOVES: Mapping[str, Mapping[str, Move | None]] = {
     "charge.succeeded": {"captured": "captured"},  # uncaptured: authorised only, charge.captured follows
@@ -41,7 +54,22 @@ MOVES: Mapping[str, Mapping[str, Move | None]] = {
     "charge.dispute.funds_withdrawn": {ANY: "chargeback"},
     "charge.dispute.funds_reinstated": {ANY: "chargeback_reversed"},
     "charge.dispute.closed": {"won": "chargeback_reversed"},
+    "payout.created": _PAYOUT_STATES,
+    "payout.updated": _PAYOUT_STATES,
+    "payout.paid": _PAYOUT_STATES,
+    "payout.failed": _PAYOUT_STATES,
+    "payout.canceled": _PAYOUT_STATES,
+    "transfer.created": _TRANSFER_STATES,
+    "transfer.updated": _TRANSFER_STATES,
+    "transfer.reversed": _TRANSFER_STATES,
 }
+_RANKS: Mapping[str, int] = {
+    "payout_submitted": 0,
+    "payout_paid": 1,
+    "payout_failed": 2,
+    "payout_returned": 3,
+}
+"""The order of what is told of one payout within a second."""
 
 # docs.stripe.com/currencies: zero-decimal, "special cases" (two decimals, always 00), three-decimal.
 EXPONENTS: Mapping[str, int] = (
@@ -109,7 +137,26 @@ def _details(envelope: Mapping[str, Any], seen: ProviderEvent) -> Mapping[str, A
     subject = fields.child(fields.child(envelope, "data"), "object")
     states = MOVES[seen.type]
     move = states.get(_state(subject), states.get(ANY))
+    if move in PAYOUT_MOVES:
+        return _payout_details(envelope, subject, move, seen)
     return {} if move is None else _move_details(subject, move, seen)
+
+
+def _payout_details(
+    envelope: Mapping[str, Any], subject: Mapping[str, Any], move: Move, seen: ProviderEvent
+) -> Mapping[str, Any]:
+    if seen.reference is None and "reference" in fields.child(subject, "metadata"):
+        raise fields.NotUnderstood("metadata.reference is not a text of 1 to 255 characters")
+    if (created := fields.count(envelope.get("created"))) is None or seen.occurred_at is None:
+        raise fields.NotUnderstood("created is missing, or not a time")
+    failed = {"canceled": "canceled"}.get(str(subject.get("status")), subject.get("failure_code"))
+    told = {
+        "move": move,
+        "object_id": fields.need_identity(subject, "id"),
+        "sequence": created * 10 + _RANKS[move],
+        "code": fields.failure_code(failed),
+    }
+    return told | fields.money_of_move(move, lambda: _money(subject, move))
 
 
 def _state(subject: Mapping[str, Any]) -> str:
@@ -118,9 +165,21 @@ def _state(subject: Mapping[str, Any]) -> str:
         if not isinstance(captured := subject.get("captured"), bool):
             raise fields.NotUnderstood("captured is neither true nor false")
         return "captured" if captured else "uncaptured"
-    if kind not in ("refund", "dispute") or not isinstance(status := subject.get("status"), str):
-        raise fields.NotUnderstood("data.object is neither a charge nor a refund or dispute with a status")
+    if kind == "transfer":
+        return _transfer_state(subject)
+    if kind not in ("refund", "dispute", "payout") or not isinstance(status := subject.get("status"), str):
+        raise fields.NotUnderstood(
+            "data.object is neither a charge nor a transfer, nor anything with a status"
+        )
     return "inquiry" if status.startswith("warning_") else status
+
+
+def _transfer_state(transfer: Mapping[str, Any]) -> str:
+    if not isinstance(whole := transfer.get("reversed"), bool):
+        raise fields.NotUnderstood("reversed is neither true nor false")
+    if not whole and fields.count(transfer.get("amount_reversed")):
+        raise fields.NotUnderstood("only a part of the transfer came back")
+    return "reversed" if whole else "made"
 
 
 def _move_details(subject: Mapping[str, Any], move: Move, seen: ProviderEvent) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from models.jobs.outcomes import decide as decide_job
 from models.jobs.tables import FINISHED_STATES
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
 from tests.unit.families.events import CAPTURED, PROVIDER, after, event, expected
-from worker.providers.port import MOVES, ProviderEvent
+from worker.providers.port import DEPOSIT_MOVES, ProviderEvent
 
 PAGE = Path(__file__).resolve().parents[3] / "ops" / "state-machines.md"
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -86,7 +86,7 @@ def test_the_deposit_table_is_complete() -> None:
     head, *rows = table("Deposits", 6)
     assert tuple(head[1:]) == STATES
     assert [row[0] for row in rows] == list(EVENTS)
-    assert {one.move for one in EVENTS.values()} == MOVES
+    assert {one.move for one in EVENTS.values()} == DEPOSIT_MOVES
 
 
 def test_the_job_table_is_what_becomes_of_each_outcome() -> None:

@@ -265,8 +265,16 @@ class TestVerify:
         assert [event.type for event in adyen.parse(body, {})] == ["AUTHORISATION:true"]
 
 
+def transfer(**changes: Any) -> ProviderEvent:
+    """The event of a transfer's webhook."""
+    envelope = fixture("adyen_transfer")
+    body = encoded(envelope | {"data": envelope["data"] | changes})
+    (event,) = adyen.parse(body, adyen_payload_headers(body))
+    return event
+
+
 class TestBalancePlatform:
-    def test_a_transfer_moves_no_deposit_and_keeps_its_order(self) -> None:
+    def test_a_transfer_is_read_whole_and_keeps_its_order(self) -> None:
         body = encoded(fixture("adyen_transfer"))
         headers = adyen_payload_headers(body)
         assert adyen.verify([ADYEN_SECRET], headers, body, NOW) == 0
@@ -274,12 +282,12 @@ class TestBalancePlatform:
             ProviderEvent(
                 event_key="transfer:LBTRANSFER000001:3",
                 type="balancePlatform.transfer.updated",
-                move=None,
+                move="payout_paid",
                 reference="payout-77-1",
                 object_id="LBTRANSFER000001",
                 part_id=None,
-                amount_minor=None,
-                currency=None,
+                amount_minor=41000,
+                currency="EUR",
                 sequence=3,
                 occurred_at="2026-11-20T09:15:30+00:00",
             ),
@@ -298,6 +306,60 @@ class TestBalancePlatform:
         (event,) = adyen.parse(body, {"hmacsignature": "x"})
         assert event.event_key.startswith("sha256:")
         assert event.problem is not None
+
+    @pytest.mark.parametrize(
+        ("status", "move"),
+        [
+            ("received", "payout_submitted"),
+            ("approvalPending", "payout_submitted"),
+            ("pendingApproval", "payout_submitted"),
+            ("pendingExecution", "payout_submitted"),
+            ("pending", "payout_submitted"),
+            ("authorised", "payout_submitted"),
+            ("bookingPending", "payout_submitted"),
+            ("booked", "payout_paid"),
+            ("credited", "payout_paid"),
+            ("failed", "payout_failed"),
+            ("refused", "payout_failed"),
+            ("rejected", "payout_failed"),
+            ("cancelled", "payout_failed"),
+            ("expired", "payout_failed"),
+            ("returned", "payout_returned"),
+        ],
+    )
+    @pytest.mark.parametrize("category", adyen.PAYOUT_CATEGORIES)
+    def test_each_status_has_its_move(self, status: str, move: str, category: str) -> None:
+        event = transfer(status=status, category=category, reason="accountClosed")
+        assert (event.move, event.problem) == (move, None)
+        assert event.code == ("accountClosed" if move in ("payout_failed", "payout_returned") else None)
+
+    def test_every_status_of_the_table_is_tested(self) -> None:
+        assert len(adyen.TRANSFER_MOVES) == 15
+
+    @pytest.mark.parametrize("status", ["error", "undefined", "something_new", None, 7, ""])
+    def test_a_status_that_proves_nothing_is_a_problem(self, status: object) -> None:
+        event = transfer(status=status)
+        assert (event.move, event.problem is None) == (None, False)
+        assert event.event_key == "transfer:LBTRANSFER000001:3"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"direction": "incoming"}, {"direction": None}, {"category": "internal"}, {"category": "issuedCard"},
+         {"category": None}],
+    )  # fmt: skip
+    def test_a_transfer_that_pays_nobody_moves_nothing(self, changes: dict[str, Any]) -> None:
+        event = transfer(**changes)
+        assert (event.move, event.problem) == (None, None)
+
+    def test_an_amount_is_read_with_adyens_decimals(self) -> None:
+        assert transfer(amount={"value": 250000, "currency": "ISK"}).amount_minor == 2500
+        assert transfer(amount={"value": "x", "currency": "EUR"}).amount_minor is None
+        assert transfer(amount=None).move == "payout_paid"
+
+    def test_the_deprecated_notifications_of_payouts_move_nothing(self) -> None:
+        for code in ("PAYOUT_THIRDPARTY", "PAYOUT_DECLINE", "PAYOUT_EXPIRE", "PAIDOUT_REVERSED"):
+            (event,) = adyen.parse(adyen_body(adyen_item(code)), {})
+            assert (event.move, event.problem) == (None, None)
 
     def test_other_balance_platform_events_are_kept_by_their_body(self) -> None:
         body = encoded({"type": "balancePlatform.accountHolder.updated", "data": {"id": "AH1"}})

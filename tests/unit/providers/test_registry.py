@@ -24,7 +24,7 @@ from tests.unit.providers.shapes import (
     stripe_body,
     stripe_headers,
 )
-from worker.providers.port import BadSignature, MalformedEvent, ProviderEvent, WebhookRefused
+from worker.providers.port import PAYOUT_MOVES, BadSignature, MalformedEvent, ProviderEvent, WebhookRefused
 from worker.providers.registry import ADAPTERS, KEY_FORMS, receive, secret_problem
 from worker.providers.signatures import sign_standard_webhook
 
@@ -127,6 +127,8 @@ STRIPE_SUBJECTS = [
     ("charge.captured", "stripe_charge"),
     ("refund.updated", "stripe_refund"),
     ("charge.dispute.created", "stripe_dispute"),
+    ("payout.paid", "stripe_payout"),
+    ("transfer.created", "stripe_transfer"),
 ]
 
 
@@ -134,7 +136,8 @@ STRIPE_SUBJECTS = [
 def authentic(draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[str, dict[str, str], bytes]:
     adapter = draw(st.sampled_from(["sandbox", "stripe", "adyen", "transfer"]))
     if adapter == "sandbox":
-        body = encoded(changed(fixture("sandbox_event"), draw))
+        type_ = draw(st.sampled_from(["deposit.captured", "payout.paid"]))
+        body = encoded(changed(fixture("sandbox_event") | {"type": type_}, draw))
         return adapter, sandbox_headers(body), body
     if adapter == "stripe":
         type_, subject = draw(st.sampled_from(STRIPE_SUBJECTS))
@@ -163,7 +166,7 @@ def assert_sound(event: ProviderEvent) -> None:
     assert event.event_key.isprintable()
     assert event.problem is None or event.move is None
     if event.move is not None:
-        assert event.reference
+        assert event.reference or event.move in PAYOUT_MOVES
         assert event.object_id
     if event.move in ("captured", "refunded", "refund_total", "chargeback"):
         assert event.amount_minor is not None

@@ -41,10 +41,11 @@ def test_a_capture_is_read_whole() -> None:
         ("deposit.chargeback", "chargeback", "dep_sandbox_0001:4"),
         ("deposit.chargeback_reversed", "chargeback_reversed", None),
         ("deposit.something_new", None, None),
-        ("payout.submitted", None, None),
-        ("payout.paid", None, None),
-        ("payout.failed", None, None),
-        ("payout.returned", None, None),
+        ("payout.submitted", "payout_submitted", None),
+        ("payout.paid", "payout_paid", None),
+        ("payout.failed", "payout_failed", None),
+        ("payout.returned", "payout_returned", None),
+        ("payout.something_new", None, None),
     ],
 )
 def test_each_type_has_its_move(type_: str, move: str | None, part_id: str | None) -> None:
@@ -60,6 +61,10 @@ def test_every_row_of_the_table_is_tested() -> None:
         "deposit.refunded",
         "deposit.chargeback",
         "deposit.chargeback_reversed",
+        "payout.submitted",
+        "payout.paid",
+        "payout.failed",
+        "payout.returned",
     }
 
 
@@ -107,7 +112,25 @@ def test_the_largest_amount_passes() -> None:
     assert parsed(amount_minor=BIGINT_MAX).amount_minor == BIGINT_MAX
 
 
-@pytest.mark.parametrize("type_", ["deposit.failed", "deposit.chargeback_reversed"])
+@pytest.mark.parametrize(
+    "data",
+    [{"reference": None}, {"reference": ""}, {"id": None}, {"sequence": None}, {"sequence": "1"}],
+)
+@pytest.mark.parametrize("type_", ["payout.submitted", "payout.paid", "payout.failed", "payout.returned"])
+def test_a_payout_needs_a_reference_an_id_and_a_place_in_the_order(type_: str, data: dict[str, Any]) -> None:
+    event = parsed(type_, **data)
+    assert (event.move, event.problem is None) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [("account_closed", "account_closed"), (None, None), (7, None), ("Ms Jane Doe", None), ("x" * 101, None)],
+)
+def test_a_failed_payout_says_why(code: object, read: str | None) -> None:
+    assert parsed("payout.failed", code=code).code == read
+
+
+@pytest.mark.parametrize("type_", ["deposit.failed", "deposit.chargeback_reversed", "payout.paid"])
 def test_a_move_that_needs_no_amount_survives_without(type_: str) -> None:
     event = parsed(type_, amount_minor=None)
     assert (event.move, event.amount_minor, event.currency, event.problem) == (

@@ -37,6 +37,24 @@ READ: dict[str, dict[str, type | tuple[type, ...]]] = {
         "currency": str,
         "status": str,
     },
+    "stripe_payout": {
+        "id": str,
+        "object": str,
+        "amount": int,
+        "currency": str,
+        "failure_code": (str, type(None)),
+        "metadata": dict,
+        "status": str,
+    },
+    "stripe_transfer": {
+        "id": str,
+        "object": str,
+        "amount": int,
+        "amount_reversed": int,
+        "currency": str,
+        "metadata": dict,
+        "reversed": bool,
+    },
     "adyen_item": {
         "additionalData": dict,
         "amount": dict,
@@ -55,6 +73,8 @@ SAME_SHAPE = {
     "stripe/charge.json": "stripe_charge",
     "stripe/refund.json": "stripe_refund",
     "stripe/dispute.json": "stripe_dispute",
+    "stripe/payout.json": "stripe_payout",
+    "stripe/transfer.json": "stripe_transfer",
     "adyen/authorisation_backslash.json": "adyen_item",
     "adyen/authorisation_mixed.json": "adyen_item",
 }
@@ -91,7 +111,13 @@ def test_the_published_notifications_verify_and_read() -> None:
 
 
 def test_the_published_objects_are_understood_as_events() -> None:
-    types = {"charge": "charge.captured", "refund": "refund.created", "dispute": "charge.dispute.created"}
+    types = {
+        "charge": "charge.captured",
+        "refund": "refund.created",
+        "dispute": "charge.dispute.created",
+        "payout": "payout.updated",
+        "transfer": "transfer.created",
+    }
     objects = [record for path, record in vectors().items() if record.get("object") in types]
     for subject in [*objects, *(fixture(f"stripe_{kind}") for kind in types)]:
         envelope = fixture("stripe_event") | {"type": types[subject["object"]], "data": {"object": subject}}

@@ -14,6 +14,7 @@ from worker.providers.fields import NotUnderstood
 from worker.providers.port import MalformedEvent, ProviderEvent
 
 CHARGE, REFUND, DISPUTE = "ch_LedgerbeatCharge001", "re_LedgerbeatRefund001", "dp_LedgerbeatDispute01"
+PAYOUT_REFERENCE = "0000000000000000000000000000004d-1"
 INTENT = "pi_LedgerbeatIntent01"
 
 
@@ -123,9 +124,7 @@ def test_events_of_a_dispute(type_: str, status: str, move: str | None) -> None:
     [
         "payment_intent.succeeded",
         "payment_intent.canceled",
-        "payout.paid",
-        "payout.failed",
-        "transfer.created",
+        "payout.reconciliation_completed",
         "topup.succeeded",
         "balance.available",
         "v2.core.account[requirements].updated",
@@ -135,6 +134,104 @@ def test_events_of_a_dispute(type_: str, status: str, move: str | None) -> None:
 def test_other_events_move_nothing(type_: str) -> None:
     event = parsed(type_)
     assert (event.type, event.move, event.problem) == (type_, None, None)
+
+
+@pytest.mark.parametrize(
+    ("type_", "status", "move", "rank"),
+    [
+        ("payout.created", "pending", "payout_submitted", 0),
+        ("payout.created", "in_transit", "payout_submitted", 0),
+        ("payout.created", "paid", "payout_paid", 1),
+        ("payout.updated", "in_transit", "payout_submitted", 0),
+        ("payout.updated", "paid", "payout_paid", 1),
+        ("payout.paid", "paid", "payout_paid", 1),
+        ("payout.failed", "failed", "payout_failed", 2),
+        ("payout.canceled", "canceled", "payout_failed", 2),
+        ("payout.updated", "something_new", None, None),
+        ("payout.reconciliation_completed", "paid", None, None),
+    ],
+)
+def test_events_of_a_payout(type_: str, status: str, move: str | None, rank: int | None) -> None:
+    event = parsed(type_, "stripe_payout", status=status)
+    assert (event.move, event.problem, event.reference) == (move, None, PAYOUT_REFERENCE)
+    if move:
+        assert (event.object_id, event.amount_minor, event.currency) == (
+            "po_LedgerbeatPayout001",
+            2500,
+            "EUR",
+        )
+        assert event.sequence == 17950000000 + (rank or 0)
+
+
+@pytest.mark.parametrize(
+    ("type_", "changes", "move", "rank"),
+    [
+        ("transfer.created", {}, "payout_paid", 1),
+        ("transfer.updated", {}, "payout_paid", 1),
+        ("transfer.updated", {"reversed": True, "amount_reversed": 2500}, "payout_returned", 3),
+        ("transfer.reversed", {"reversed": True, "amount_reversed": 2500}, "payout_returned", 3),
+    ],
+)
+def test_events_of_a_transfer(type_: str, changes: dict[str, Any], move: str, rank: int) -> None:
+    event = parsed(type_, "stripe_transfer", **changes)
+    assert (event.move, event.problem, event.reference) == (move, None, PAYOUT_REFERENCE)
+    assert (event.object_id, event.sequence) == ("tr_LedgerbeatTransfer1", 17950000000 + rank)
+
+
+@pytest.mark.parametrize(
+    ("type_", "subject", "changes"),
+    [
+        ("transfer.reversed", "stripe_transfer", {"amount_reversed": 700}),  # in part: only a person can say
+        ("transfer.updated", "stripe_transfer", {"reversed": None}),
+        ("payout.paid", "stripe_payout", {"id": None}),
+        ("payout.paid", "stripe_payout", {"status": None}),
+        ("payout.paid", "stripe_payout", {"metadata": {"reference": ""}}),
+        ("payout.paid", "stripe_charge", {"object": "something"}),
+    ],
+)
+def test_a_payout_that_cannot_be_read_is_a_problem(type_: str, subject: str, changes: dict[str, Any]) -> None:
+    event = parsed(type_, subject, **changes)
+    assert (event.move, event.problem is None) == (None, False)
+
+
+@pytest.mark.parametrize("created", [None, "1795000000", -1, 10**18])
+def test_a_payout_needs_its_second_for_the_order(created: object) -> None:
+    body = json.loads(stripe_body("payout.paid", "stripe_payout", status="paid")) | {"created": created}
+    (event,) = stripe.parse(encoded(body), {})
+    assert (event.move, event.problem is None) == (None, False)
+
+
+@pytest.mark.parametrize("metadata", [{}, None, {"other": "x"}])
+@pytest.mark.parametrize("subject", ["stripe_payout", "stripe_transfer"])
+def test_a_payout_without_our_reference_names_none(subject: str, metadata: object) -> None:
+    """Stripe's automatic payouts, and those that others make in the same account."""
+    type_ = "payout.created" if subject == "stripe_payout" else "transfer.created"
+    event = parsed(type_, subject, metadata=metadata)
+    assert (event.reference, event.problem) == (None, None)
+    assert event.object_id is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "failure_code", "code"),
+    [
+        ("failed", "account_closed", "account_closed"),
+        ("failed", None, None),
+        ("failed", "Jane Doe's bank", None),
+        ("canceled", None, "canceled"),
+    ],
+)
+def test_a_failed_payout_says_why(status: str, failure_code: object, code: str | None) -> None:
+    event = parsed(f"payout.{status}", "stripe_payout", status=status, failure_code=failure_code)
+    assert (event.move, event.code) == ("payout_failed", code)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "iso"),
+    [("jpy", 2500, 2500), ("isk", 250000, 2500), ("ugx", 250000, 2500), ("huf", 10000, 10000)],
+)
+def test_a_payouts_amount_is_read_in_iso_minor_units(currency: str, amount: int, iso: int) -> None:
+    event = parsed("payout.paid", "stripe_payout", status="paid", currency=currency, amount=amount)
+    assert (event.amount_minor, event.problem) == (iso, None)
 
 
 def test_a_thin_event_moves_nothing() -> None:
