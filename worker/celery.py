@@ -6,6 +6,7 @@ it is acknowledged after its row has committed. Nothing is read or connected whe
 
 import logging
 from typing import Any
+from uuid import UUID
 
 import click
 import structlog
@@ -16,15 +17,21 @@ from worker.schedule import BEAT_SCHEDULE
 from worker.settings import SettingsError, load_settings
 from worker.telemetry import configure_logging
 
-FAMILIES = ("tasks.intake.tasks", "tasks.schedules.tasks", "tasks.notifications.tasks")
+FAMILIES = ("tasks.intake.tasks", "tasks.schedules.tasks", "tasks.notifications.tasks", "tasks.payouts.tasks")
 INTAKE_QUEUE = "intake"
 NOTIFICATIONS_QUEUE = "notifications"
+PAYOUTS_QUEUE = "payouts"
 DOOR_QUEUE = "celery"
 """Celery's own default, so that a plain Celery client reaches `jobs.accept` without configuration."""
+QUEUES = (INTAKE_QUEUE, DOOR_QUEUE, NOTIFICATIONS_QUEUE, PAYOUTS_QUEUE)
+NETWORK_QUEUES = (PAYOUTS_QUEUE, NOTIFICATIONS_QUEUE)
 
 PUBLISH_SECONDS = 0.5
 NUDGE_EXPIRES_SECONDS = 60
+PAYOUT_EXPIRES_SECONDS = 15
 CONCURRENCY = 8
+NETWORK_CONCURRENCY = 24
+"""Of the worker whose tasks wait for other people's servers: 16 payouts, and the turns of the notifications."""
 SOFT_SHUTDOWN_SECONDS = 30
 
 REDIS_OPTIONS = {
@@ -52,12 +59,14 @@ def configuration_of(broker_url: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "task_publish_retry_policy": {"max_retries": 0},
-        "task_queues": [_queue(name, amqp) for name in (INTAKE_QUEUE, DOOR_QUEUE, NOTIFICATIONS_QUEUE)],
+        "task_queues": [_queue(name, amqp) for name in QUEUES],
         "task_default_queue": DOOR_QUEUE,
         "task_routes": {
             "intake.*": {"queue": INTAKE_QUEUE},
             "schedules.*": {"queue": INTAKE_QUEUE},
             "notifications.*": {"queue": NOTIFICATIONS_QUEUE},
+            "payouts.dispatch": {"queue": INTAKE_QUEUE},
+            "payouts.*": {"queue": PAYOUTS_QUEUE},
         },
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -103,6 +112,15 @@ def publish_drain(tenant: str, *, through: Celery = app) -> None:
     through.send_task(
         "intake.drain", kwargs={"tenant": tenant}, queue=INTAKE_QUEUE, expires=NUDGE_EXPIRES_SECONDS
     )
+
+
+def publish_payout(task: str, payout_id: UUID, *, through: Celery = app) -> None:
+    """Send `payouts.attempt` or `payouts.resolve` for one payout. Raises as `publish_drain` does.
+
+    It expires with the place that the dispatcher has given: what comes later would find none.
+    """
+    arguments = {"payout_id": str(payout_id)}
+    through.send_task(task, kwargs=arguments, queue=PAYOUTS_QUEUE, expires=PAYOUT_EXPIRES_SECONDS)
 
 
 @signals.setup_logging.connect

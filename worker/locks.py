@@ -1,11 +1,19 @@
-"""Nudges: the only use of Redis beside being Celery's broker. Losing all of it costs seconds, never work.
+"""Nudges and payout locks: the only uses of Redis beside being Celery's broker. Losing all of it costs seconds, never
+work and never money.
 
 A nudge says "this lane has work". While one is under way for a lane, no other is sent: `ledgerbeat:nudge:<tenant>`
 stands until the drain starts, or for NUDGE_SECONDS when it never does. So a lost nudge is sent again by the sweep
 a few seconds later, and a burst of 10,000 jobs costs a handful of messages.
+
+A payout lock, `ledgerbeat:payout:<id>`, only saves doubled work: the claim in PostgreSQL decides. With Redis away,
+everybody has it.
 """
 
-from collections.abc import Callable, Collection
+import secrets
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
 
 import redis
 import structlog
@@ -24,13 +32,7 @@ class Nudger:
     def __init__(self, redis_url: str, publish: Callable[[str], object]) -> None:
         """`publish` sends the message for one tenant; it may raise, and must be bounded in time."""
         self._publish = publish
-        self._redis = redis.Redis.from_url(
-            redis_url,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-        )
+        self._redis = _client(redis_url)
 
     def nudge(self, tenants: Collection[str]) -> list[str]:
         """Nudge these lanes, in this order; the ones that a message was sent for.
@@ -72,6 +74,75 @@ class Nudger:
         except BaseException:
             self.started(tenant)
             raise
+
+
+# Still ours, or nobody's (expired, or all of Redis lost): ours for another while.
+RENEW = """
+    local owner = redis.call('GET', KEYS[1])
+    if owner and owner ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return 1
+"""
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutLock:
+    """A lock that was taken, or went without Redis: whether it is still held is asked with `renew`."""
+
+    client: redis.Redis
+    key: str
+    token: str
+    milliseconds: int
+
+    def renew(self) -> bool:
+        """Hold it for its whole time again. False when somebody else has it meanwhile. Never raises."""
+        try:
+            return bool(self.client.eval(RENEW, 1, self.key, self.token, self.milliseconds))
+        except redis.RedisError as error:
+            log.warning("payout_lock.not_renewed", error=type(error).__name__)
+            return True
+
+    def release(self) -> None:
+        """Let go of it, if it is still ours. Never raises."""
+        try:
+            self.client.eval(RELEASE, 1, self.key, self.token)
+        except redis.RedisError as error:
+            log.warning("payout_lock.not_released", error=type(error).__name__)
+
+
+class PayoutLocks:
+    """Locks of payouts, each with a token of its own. Safe for threads; connects when first used."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = _client(redis_url)
+
+    @contextmanager
+    def held(self, payout_id: UUID, seconds: float) -> Iterator[PayoutLock | None]:
+        """The lock for at most so many seconds; None when somebody else has it. Never raises, never waits long."""
+        lock = PayoutLock(
+            self._redis, f"ledgerbeat:payout:{payout_id}", secrets.token_hex(8), int(seconds * 1000)
+        )
+        if not lock.renew():
+            yield None
+            return
+        try:
+            yield lock
+        finally:
+            lock.release()
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+def _client(redis_url: str) -> redis.Redis:
+    return redis.Redis.from_url(
+        redis_url,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_error=[],
+    )
 
 
 def _key(tenant: str) -> str:

@@ -10,10 +10,12 @@ from celery import signals
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from models.tenants import sync_tenants
-from worker.celery import CONCURRENCY, publish_drain
+from models.provider_accounts import AccountTerms, sync_accounts
+from models.tenants import sync_notified, sync_tenants
+from worker.celery import NETWORK_CONCURRENCY, publish_drain
 from worker.database import make_engine, transactions
-from worker.locks import Nudger
+from worker.locks import Nudger, PayoutLocks
+from worker.providers.payouts.accounts import PayoutAccounts
 from worker.settings import Settings, load_settings
 
 
@@ -29,7 +31,7 @@ class Resources:
         return make_engine(
             self.settings.require_database_url(),
             role=self.settings.database_role,
-            pool_size=CONCURRENCY,
+            pool_size=NETWORK_CONCURRENCY,
             prepared_statements=self.settings.prepared_statements,
         )
 
@@ -37,11 +39,19 @@ class Resources:
     def nudger(self) -> Nudger:
         return Nudger(self.settings.require_redis_url(), publish_drain)
 
+    @cached_property
+    def payout_locks(self) -> PayoutLocks:
+        return PayoutLocks(self.settings.require_redis_url())
+
+    @cached_property
+    def payout_accounts(self) -> PayoutAccounts:
+        return PayoutAccounts(self.settings.tenants)
+
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A session in one transaction. The first of the process makes sure that the configured tenants exist."""
+        """A session in one transaction. The first of the process makes sure of the configured tenants and accounts."""
         if not self._synced:
-            self._sync_tenants()
+            self._sync()
         with transactions(self.engine)() as session:
             yield session
 
@@ -49,14 +59,39 @@ class Resources:
         """Give back connections. What was built is built again when it is asked for."""
         if engine := self.__dict__.pop("engine", None):
             engine.dispose()
-        if nudger := self.__dict__.pop("nudger", None):
-            nudger.close()
+        for name in ("nudger", "payout_locks", "payout_accounts"):
+            if built := self.__dict__.pop(name, None):
+                built.close()
 
-    def _sync_tenants(self) -> None:
-        zones = {name: tenant.timezone for name, tenant in self.settings.tenants.items()}
+    def _sync(self) -> None:
         with transactions(self.engine)() as session:
-            sync_tenants(session, zones)
+            sync_settings(session, self.settings)
         self._synced = True
+
+
+def sync_settings(session: Session, settings: Settings) -> None:
+    """Make the database know the tenants of the settings, who of them is told news, and their provider accounts.
+
+    Settings without any tenant change nothing.
+    """
+    tenants = settings.tenants
+    if not tenants:
+        return
+    sync_tenants(session, {name: tenant.timezone for name, tenant in tenants.items()})
+    sync_notified(session, [name for name, tenant in tenants.items() if tenant.notify_url])
+    accounts = [
+        AccountTerms(
+            tenant=tenant.name,
+            provider=provider.name,
+            adapter=provider.adapter,
+            enabled=provider.pays_out,
+            max_in_flight=provider.max_in_flight,
+            per_second=provider.payouts_per_second,
+        )
+        for tenant in tenants.values()
+        for provider in tenant.providers.values()
+    ]
+    sync_accounts(session, accounts)
 
 
 _lock = threading.Lock()

@@ -12,5 +12,6 @@ DISPATCH_SECONDS = 1.0
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": "intake.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": 15}},
     "tick": {"task": "schedules.tick", "schedule": TICK_SECONDS, "options": {"expires": 60}},
+    "pay": {"task": "payouts.dispatch", "schedule": DISPATCH_SECONDS, "options": {"expires": 15}},
     "notify": {"task": "notifications.dispatch", "schedule": DISPATCH_SECONDS, "options": {"expires": 15}},
 }

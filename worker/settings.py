@@ -64,7 +64,12 @@ class Frozen(BaseModel):
 
 
 class ProviderSettings(Frozen):
-    """One provider account of one tenant. Webhook secrets: the newest first, two while rotating."""
+    """One provider account of one tenant. Webhook secrets: the newest first, two while rotating.
+
+    For payouts: a call ends within `timeout_seconds`; a payout shows in a look-up `settle_seconds` after it was sent
+    (none: the adapter's own); at most `max_in_flight` and `payouts_per_second` (none: no limit) are sent at a time.
+    `source_account` is the account at the provider that the money leaves (Adyen: the balance account).
+    """
 
     name: str
     adapter: Literal["sandbox", "stripe", "adyen"]
@@ -72,6 +77,16 @@ class ProviderSettings(Frozen):
     api_key: SecretStr | None = None
     webhook_secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=4)
     capture: Literal["automatic", "manual"] = "automatic"
+    timeout_seconds: float = Field(default=10, ge=1, le=120)
+    settle_seconds: int | None = Field(default=None, ge=0, le=86_400)
+    max_in_flight: int = Field(default=16, ge=1, le=1000)
+    payouts_per_second: float | None = Field(default=None, gt=0, le=10_000)
+    source_account: str | None = Field(default=None, min_length=1, max_length=255)
+
+    @property
+    def pays_out(self) -> bool:
+        """Has it what a payout needs? Without, it only takes webhooks. Stripe has one address for everybody."""
+        return self.api_key is not None and (self.base_url is not None or self.adapter == "stripe")
 
 
 class TenantSettings(Frozen):
