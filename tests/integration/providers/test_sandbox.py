@@ -48,7 +48,9 @@ def test_a_payout_is_submitted_once_and_found_by_its_reference(
     assert isinstance(first, Submitted)
     assert first.status == "submitted"
     assert again == first
-    assert provider.look_up("7f3a-1", since=NOW) == Found(first.object_id, "submitted", 1250, "EUR")
+    assert provider.look_up("7f3a-1", since=NOW, destination="bank-1") == Found(
+        first.object_id, "submitted", 1250, "EUR"
+    )
     assert sandbox.truth("payouts", "7f3a-1") == {"left": (1, {"EUR": 1250})}
 
 
@@ -57,13 +59,13 @@ def test_the_look_up_tells_how_it_ended(sandbox: Sandbox, provider: PayoutProvid
     answer = provider.send(order())
     assert isinstance(answer, Submitted)
     sandbox.post(f"/payouts/{answer.object_id}/settle", json={"status": status})
-    found = provider.look_up("7f3a-1", since=NOW, object_id=answer.object_id)
+    found = provider.look_up("7f3a-1", since=NOW, destination="bank-1", object_id=answer.object_id)
     assert isinstance(found, Found)
     assert found.status == status
 
 
 def test_an_unknown_reference_is_not_found(provider: PayoutProvider) -> None:
-    assert provider.look_up("un known/&?", since=NOW) == NotFound()
+    assert provider.look_up("un known/&?", since=NOW, destination="bank-1") == NotFound()
 
 
 @pytest.mark.parametrize(
@@ -104,13 +106,13 @@ def test_what_the_sandbox_refuses_to_read_is_final(provider: PayoutProvider) -> 
 def test_a_wrong_api_key_stops_the_account(sandbox: Sandbox) -> None:
     provider = registry.build(account("sandbox", str(sandbox.base_url), "wrong"))
     assert provider.send(order()) == Stopped("unauthenticated")
-    assert provider.look_up("7f3a-1", since=NOW) == Unsure("http_401")
+    assert provider.look_up("7f3a-1", since=NOW, destination="bank-1") == Unsure("http_401")
 
 
 @pytest.mark.parametrize("fault", ["error_500", "garbage", "rate_limit:1"])
 def test_a_look_up_that_fails_proves_nothing(sandbox: Sandbox, provider: PayoutProvider, fault: str) -> None:
     sandbox.script(fault, scope="lookups")
-    assert isinstance(provider.look_up("7f3a-1", since=NOW), Unsure)
+    assert isinstance(provider.look_up("7f3a-1", since=NOW, destination="bank-1"), Unsure)
 
 
 PAYOUT = {"id": "po_1", "reference": "7f3a-1", "amount_minor": 1250, "currency": "EUR", "status": "submitted"}
@@ -159,4 +161,7 @@ def test_an_answer_means_what_its_row_says(server: Replaying, reply: Reply, expe
 )
 def test_a_look_up_that_cannot_be_read_is_no_proof(server: Replaying, body: object, expected: Unsure) -> None:
     server.says(Reply(200, body))
-    assert registry.build(account("sandbox", server.url, "k")).look_up("7f3a-1", since=NOW) == expected
+    assert (
+        registry.build(account("sandbox", server.url, "k")).look_up("7f3a-1", since=NOW, destination="bank-1")
+        == expected
+    )

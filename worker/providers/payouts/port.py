@@ -4,7 +4,7 @@ The closed set is the point: whatever a network and a vendor's SDK can do become
 and `NotSent` say that no money moved. Everything that proves nothing is `InDoubt`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -23,7 +23,7 @@ class Instruction:
     reference: str
     amount_minor: int
     currency: str
-    destination: str
+    destination: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Nothing moved, and it is no verdict: throttled, busy with this very key, or no connection could be made.
+    """Nothing moved, and it is no verdict: throttled, or no connection could be made.
 
     The same key is used again later; no attempt is spent. `down`: it speaks against the provider (breaker).
     """
@@ -58,7 +58,10 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """It may have happened: time-out after sending, 5xx, a broken or unreadable answer, an unknown error."""
+    """It may have happened: time-out after sending, 5xx, a broken or unreadable answer, an unknown error.
+
+    Also when the key is busy, or was used for something else: another request with it may yet move money.
+    """
 
     code: str
 
@@ -105,8 +108,13 @@ class PayoutProvider(Protocol):
     def send(self, instruction: Instruction) -> Answer:
         """Ask for the payout, once: no retry inside. Within `timeout_seconds` of the account."""
 
-    def look_up(self, reference: str, *, since: datetime, object_id: str | None = None) -> Sighting:
-        """What became of the attempt that was first sent at `since`. Changes nothing at the provider."""
+    def look_up(
+        self, reference: str, *, since: datetime, destination: str, object_id: str | None = None
+    ) -> Sighting:
+        """What became of the attempt that was first sent at `since`. Changes nothing at the provider.
+
+        `destination` is that of the instruction: at Stripe it says in which account, and for what, to look.
+        """
 
     def close(self) -> None:
         """Give back connections."""

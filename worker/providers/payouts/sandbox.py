@@ -83,6 +83,7 @@ class SandboxPayouts:
         reference: str,
         *,
         since: datetime,  # noqa: ARG002 - the sandbox keeps everything
+        destination: str,  # noqa: ARG002 - in one place
         object_id: str | None = None,  # noqa: ARG002 - and finds by reference
     ) -> Sighting:
         """See PayoutProvider."""
