@@ -45,6 +45,7 @@ def resolve(hands: Hands, payout_id: UUID) -> Place | None:
         sighting = account.provider.look_up(
             question.attempt.reference,
             since=question.attempt.first_used_at,
+            destination=question.payout.destination,
             object_id=question.attempt.object_id,
         )
         retrying(lambda: learn(hands, question, sighting, account), QUICK_PAUSES, hands.sleep)
