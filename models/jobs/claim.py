@@ -51,27 +51,32 @@ class Lane:
     due_since: datetime
 
 
-LOCK_LANE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('ledgerbeat.lane:' || :tenant, 0))")
+# Who has the lane looks rows up by key and never reads a table through; the settings end with the transaction. Without
+# them a plan made when a table was small, and kept by the connection, reads it all until it is analyzed again.
+LOCK_LANE = text("""
+    SELECT pg_try_advisory_xact_lock(hashtextextended('ledgerbeat.lane:' || :tenant, 0)),
+        set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+""")
 
 WAIT_FOR_LANE = text("SELECT pg_advisory_xact_lock(hashtextextended('ledgerbeat.lane:' || :tenant, 0))")
 LANE_WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
 
 # The lane's oldest, as many as weigh at most :weight together, and at least one. A job weighs as many postings as it
-# asks for. Rows that an operator holds at this moment are left for the next batch.
+# asks for. Rows that an operator holds at this moment are left for the next batch. One pass over the index: where the
+# rows were joined to their own keys, a plan made when nothing was queued read the whole lane for every batch.
 CLAIM = text("""
     WITH oldest AS MATERIALIZED (
-        SELECT id, seq, CASE jsonb_typeof(args -> 'awards')
-            WHEN 'array' THEN greatest(jsonb_array_length(args -> 'awards'), 1) ELSE 1 END AS weight
+        SELECT id, seq, tenant, name, origin, idempotency_key, args, attempts, accepted_at, delivery_id, last_error
         FROM jobs WHERE tenant = :tenant AND state = 'queued' ORDER BY seq LIMIT :limit
-    ), batch AS MATERIALIZED (
-        SELECT id FROM (SELECT id, row_number() OVER up AS nth, sum(weight) OVER up AS weight
-                        FROM oldest WINDOW up AS (ORDER BY seq)) AS running
-        WHERE nth = 1 OR weight <= :weight
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), weighed AS (
+        SELECT *, row_number() OVER up AS nth, sum(CASE jsonb_typeof(args -> 'awards')
+            WHEN 'array' THEN greatest(jsonb_array_length(args -> 'awards'), 1) ELSE 1 END) OVER up AS weight
+        FROM oldest WINDOW up AS (ORDER BY seq)
     )
-    SELECT j.id, j.seq, j.tenant, j.name, j.origin, j.idempotency_key, j.args::text AS args, j.attempts,
-        j.accepted_at, j.delivery_id, j.last_error IS NOT NULL AS tried
-    FROM jobs j JOIN batch USING (id)
-    WHERE j.state = 'queued' ORDER BY j.seq FOR NO KEY UPDATE OF j SKIP LOCKED
+    SELECT id, seq, tenant, name, origin, idempotency_key, args::text AS args, attempts, accepted_at, delivery_id,
+        last_error IS NOT NULL AS tried
+    FROM weighed WHERE nth = 1 OR weight <= :weight ORDER BY seq
 """)
 
 HAS_WORK = text("SELECT EXISTS (SELECT FROM jobs WHERE tenant = :tenant AND state = 'queued')")

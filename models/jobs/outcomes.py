@@ -116,7 +116,7 @@ FINISH = text("""
     FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:results AS text[]), CAST(:errors AS text[]),
                 CAST(:due_ats AS timestamptz[]), CAST(:wait_keys AS text[]))
         AS o (id, state, result, error, due_at, wait_keys)
-    WHERE j.id = o.id
+    WHERE j.id = o.id AND j.id = ANY(CAST(:ids AS uuid[]))
 """)
 
 COUNT = text("""

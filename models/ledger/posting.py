@@ -29,11 +29,13 @@ from models.ledger.deciding import (
 )
 from models.ledger.outcomes import AccountKey, Created, Posting, PostingOutcome, Refused, Replayed
 
-# Locks the accounts of the batch in the order of their ids: every batch does, so none waits in a circle.
+# Locks the accounts of the batch in the order of their ids: every batch does, so none waits in a circle. The three
+# lists narrow what the index is asked for; which of their combinations are meant, the join says.
 LOCK_ACCOUNTS = text("""
     SELECT a.id, a.tenant, a.code, a.currency, a.balance_minor, a.allow_overdraft, a.shadow
     FROM accounts a
-    WHERE (a.tenant, a.code, a.currency) IN (
+    WHERE a.tenant = ANY(CAST(:tenants AS text[])) AND a.code = ANY(CAST(:codes AS text[]))
+        AND a.currency = ANY(CAST(:currencies AS text[])) AND (a.tenant, a.code, a.currency) IN (
         SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:codes AS text[]), CAST(:currencies AS text[])))
     ORDER BY a.id FOR NO KEY UPDATE OF a
 """)
@@ -55,6 +57,7 @@ FIND_TRANSACTIONS = text("""
     SELECT t.id, t.tenant, t.idempotency_key, t.fingerprint
     FROM unnest(CAST(:tenants AS text[]), CAST(:keys AS text[])) AS k (tenant, key)
     JOIN ledger_transactions t ON t.tenant = k.tenant AND t.idempotency_key = k.key
+    WHERE t.tenant = ANY(CAST(:tenants AS text[])) AND t.idempotency_key = ANY(CAST(:keys AS text[]))
 """)
 
 # Transactions, their entries and the new balances in one round trip. A key that another transaction took since
@@ -80,7 +83,7 @@ WRITE = text("""
     ), moved AS (
         UPDATE accounts a SET balance_minor = b.balance_minor
         FROM unnest(CAST(:account_ids AS bigint[]), CAST(:balances AS bigint[])) AS b (id, balance_minor)
-        WHERE a.id = b.id
+        WHERE a.id = b.id AND a.id = ANY(CAST(:account_ids AS bigint[]))
     )
     SELECT id, tenant, idempotency_key FROM written
 """)

@@ -1,5 +1,6 @@
 """claim() and finish(): the lane's oldest first, by a small index; outcomes and counters in two statements."""
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -29,9 +30,9 @@ def counters(transaction: Transaction) -> dict[tuple[str, str, str], int]:
         return {(row.name, row.outcome, row.reason): row.total for row in rows}
 
 
-def explain(session: Session, statement: TextClause, values: dict[str, object]) -> str:
+def explain(session: Session, statement: TextClause, values: dict[str, object], verb: str = "EXPLAIN") -> str:
     wanted = {name: values[name] for name in statement.compile().params}
-    return "\n".join(session.execute(text(f"EXPLAIN {statement.text}"), wanted).scalars())
+    return "\n".join(session.execute(text(f"{verb} {statement.text}"), wanted).scalars())
 
 
 def test_the_oldest_are_claimed_first_and_only_this_lanes(
@@ -92,6 +93,21 @@ def test_a_long_history_is_not_read_to_find_what_is_queued(
         waiting = explain(session, WAKE_DUE, {"now": now, "limit": 200})
         assert "jobs_waiting_idx" in waiting, waiting
         assert len(claim(session, tenant, limit=200)) == 50
+
+
+def test_a_flood_is_not_read_through_by_a_plan_of_quiet_times(
+    owner_transaction: Transaction, tenant: str, now: datetime
+) -> None:
+    with owner_transaction() as session:
+        session.execute(HISTORY)
+        session.execute(text("ANALYZE jobs"))
+    accept_jobs(owner_transaction, [job_request() for _ in range(2000)], now=now)
+    values = {"tenant": tenant, "limit": 20, "weight": 2000}
+    with owner_transaction() as session:
+        plan = explain(session, CLAIM, values, "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF)")
+    rows = [float(rows) * int(loops) for rows, loops in re.findall(r"actual rows=([\d.]+) loops=(\d+)", plan)]
+    assert max(rows) == 20, plan
+    assert "Removed" not in plan, plan
 
 
 @pytest.mark.parametrize(
