@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
 
@@ -88,6 +89,7 @@ class Sender:
             trust_env=False,
             follow_redirects=False,
             timeout=self._timeout_seconds,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers=HEADERS,
         )
         return self

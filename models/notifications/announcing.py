@@ -29,6 +29,7 @@ ANNOUNCE = text("""
     SELECT n.tenant, n.type, n.subject, n.version, n.data, :now, :now
     FROM jsonb_to_recordset(CAST(:news AS jsonb)) AS n (tenant text, type text, subject text, version int, data jsonb)
     JOIN tenants t ON t.tenant = n.tenant AND t.notified
+    ORDER BY n.tenant, n.subject, n.version
     ON CONFLICT (tenant, subject, version) DO NOTHING
 """)
 

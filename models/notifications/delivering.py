@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.base import require_aware
 
-BLOCKED_ROWS_MAX = 1000
+DEFERRED_ROWS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,6 @@ class Settled:
     error: str | None = None
 
 
-# What is due but waits for an earlier version is due when that one is: so a lane of a receiver that is down is not
-# read through again and again.
-DEFER = text("""
-    WITH blocked AS (
-        SELECT n.id, (SELECT max(e.next_try_at) FROM notifications e WHERE e.tenant = n.tenant
-            AND e.subject = n.subject AND e.version < n.version AND e.state = 'pending') AS until
-        FROM (SELECT * FROM notifications WHERE tenant = :tenant AND state = 'pending' AND next_try_at <= :now
-              ORDER BY next_try_at, id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) AS n
-    )
-    UPDATE notifications n SET next_try_at = blocked.until FROM blocked WHERE n.id = blocked.id AND blocked.until > :now
-""")
-
 # The due, the longest due first, of each subject its earliest version only.
 CLAIM = text("""
     WITH due AS (
@@ -66,6 +54,23 @@ CLAIM = text("""
     UPDATE notifications n SET tries = n.tries + 1, next_try_at = :leased_until
     FROM due WHERE n.id = due.id
     RETURNING n.id, n.tenant, n.type, n.subject, n.version, n.data, n.tries, n.created_at
+""")
+
+# What is due but waits for an earlier version is due when that one is: so the lane of a receiver that is down is not
+# read through again and again. After a claim, when the claimed are leased.
+DEFER = text("""
+    WITH due AS (
+        SELECT * FROM notifications WHERE tenant = :tenant AND state = 'pending' AND next_try_at <= :now
+        ORDER BY next_try_at, id LIMIT :limit
+    ), blocked AS (
+        SELECT due.id, (SELECT max(e.next_try_at) FROM notifications e WHERE e.tenant = due.tenant
+            AND e.subject = due.subject AND e.version < due.version AND e.state = 'pending') AS until FROM due
+    ), mine AS (
+        SELECT n.id, blocked.until FROM notifications n JOIN blocked USING (id)
+        WHERE blocked.until > :now AND n.state = 'pending' AND n.next_try_at <= :now
+        FOR NO KEY UPDATE OF n SKIP LOCKED
+    )
+    UPDATE notifications n SET next_try_at = mine.until FROM mine WHERE n.id = mine.id
 """)
 
 # A delivery is proof, whoever made it; any other outcome counts only for the claim that it belongs to.
@@ -92,11 +97,12 @@ FOLLOW = text("""
 def claim(
     session: Session, tenant: str, *, now: datetime, leased_until: datetime, limit: int
 ) -> list[Notification]:
-    """Lease up to `limit` due notifications of the lane, in the order in which they fell due. Commit, then send."""
-    values = {"tenant": tenant, "now": require_aware(now), "leased_until": require_aware(leased_until)}
-    session.execute(DEFER, {**values, "limit": BLOCKED_ROWS_MAX})
-    rows = session.execute(CLAIM, {**values, "limit": limit}).mappings()
-    return sorted((Notification(**row) for row in rows), key=lambda one: one.id)
+    """Lease up to `limit` notifications of the lane, those that fell due first. Commit, then send."""
+    values = {"tenant": tenant, "now": require_aware(now)}
+    leasing = {"leased_until": require_aware(leased_until), "limit": limit}
+    claimed = [Notification(**row) for row in session.execute(CLAIM, values | leasing).mappings()]
+    session.execute(DEFER, {**values, "limit": DEFERRED_ROWS_MAX})
+    return claimed
 
 
 def settle(session: Session, settled: Sequence[Settled], *, now: datetime) -> set[int]:

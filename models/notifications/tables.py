@@ -41,6 +41,7 @@ notifications = Table(
     CheckConstraint(f"state IN {STATES}", name="state"),
     CheckConstraint("(next_try_at IS NOT NULL) = (state = 'pending')", name="next_try"),
     Index("notifications_pending_idx", "tenant", "next_try_at", postgresql_where=text("state = 'pending'")),
+    Index("notifications_gave_up_idx", "tenant", postgresql_where=text("state = 'gave_up'")),
     Index(None, "tenant", "id"),
 )
 

@@ -82,7 +82,7 @@ def deliver(
             while time.monotonic() < turn_ends:
                 verdicts = lane.round(sending)
                 outcomes.update(verdict.settled.state for verdict in verdicts)
-                if not verdicts:
+                if not any(verdict.settled.state == "delivered" for verdict in verdicts):
                     return Turn(outcomes)
             return Turn(outcomes, more=True)
     finally:
