@@ -149,6 +149,7 @@ def worker_answers(broker: str, name: str) -> bool:
 def shim(environment: Mapping[str, str], addresses: Addresses) -> Process:
     factory = ["--factory", "worker.http.app:create_app"]
     options = ["--host", "127.0.0.1", "--port", str(addresses.http_port), "--no-access-log"]
+    options += ["--http", "worker.http.wire:Wire"]
     return Process(
         "shim",
         [sys.executable, "-m", "uvicorn", *factory, *options],

@@ -5,8 +5,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+
+DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+"""How SQLAlchemy's URLs and statements are said to psycopg."""
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 """Opens a session in one transaction: commits at the end, rolls back on any exception."""
@@ -49,6 +54,28 @@ def make_engine(
 
     Build it after a fork, never before. `prepared_statements=False` for a transaction pooler such as PgBouncer.
     """
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args=_connect_args(statement_seconds, prepared_statements),
+    )
+    if role:
+        event.listen(engine, "connect", lambda connection, _record: _become(connection, role))
+    return engine
+
+
+def connect_args_of(
+    url: str, *, statement_seconds: int = 30, prepared_statements: bool = True
+) -> dict[str, Any]:
+    """The same for `psycopg.connect()` and its like, which become no role and check nothing."""
+    _, address = DIALECT.create_connect_args(make_url(url))  # type: ignore[no-untyped-call]
+    return {**address, **_connect_args(statement_seconds, prepared_statements)}
+
+
+def _connect_args(statement_seconds: int, prepared_statements: bool) -> dict[str, Any]:
     connect_args: dict[str, Any] = {
         "connect_timeout": 3,
         "options": SESSION_SETTINGS.format(statement_ms=statement_seconds * 1000),
@@ -58,17 +85,7 @@ def make_engine(
     }
     if not prepared_statements:
         connect_args["prepare_threshold"] = None
-    engine = create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=5,
-        pool_timeout=5,
-        pool_pre_ping=True,
-        connect_args=connect_args,
-    )
-    if role:
-        event.listen(engine, "connect", lambda connection, _record: _become(connection, role))
-    return engine
+    return connect_args
 
 
 def _become(connection: Any, role: str) -> None:

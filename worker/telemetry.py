@@ -1,14 +1,19 @@
 """Logs: dotted events with fields, for people or as JSON lines; no secret, no argument of a job, no SQL value."""
 
+import json
 import logging
+import os
 import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import psycopg
 import structlog
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
@@ -78,6 +83,30 @@ def tell_errors(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
     return {**event, "error": describe_error(error)} if isinstance(error, BaseException) else dict(event)
 
 
+class JsonLines:
+    """Writes events to stderr as configure_logging("json") has them written, at a tenth of the cost.
+
+    For an event per request: it asks the level of the same logger, hides the same fields, and takes nothing from
+    context variables or exceptions.
+    """
+
+    def __init__(self, logger: str) -> None:
+        self._logger = logging.getLogger(logger)
+        self._encode = json.JSONEncoder(default=str).encode
+
+    def info(self, event: str, **fields: object) -> None:
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        shown = {name: HIDDEN if _is_secret(name, value) else value for name, value in fields.items()}
+        shown |= {"event": event, "level": "info", "logger": self._logger.name, "timestamp": _utc_text()}
+        with suppress(OSError):  # as logging does: nobody reads the log, and nothing else may stop for that
+            os.write(sys.stderr.fileno(), f"{self._encode(shown)}\n".encode())
+
+
+def _utc_text() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
 class TaskFailed(LedgerbeatError):
     """A task failed; the message is `describe_error()` of the cause, fit for Flower and for logs."""
 
@@ -100,21 +129,23 @@ def describe_error(error: BaseException) -> str:
     only; of any other the type and the line of ours are told, for its message may quote a value.
     """
     if isinstance(error, DBAPIError):
-        return _database_error(error)
+        return _database_error(error, error.orig)
+    if isinstance(error, psycopg.Error):
+        return _database_error(error, error)
     if isinstance(error, LedgerbeatError):
         return f"{type(error).__name__}: {error}"
     return f"{type(error).__name__} at {_place(error)}"
 
 
-def _database_error(error: DBAPIError) -> str:
-    diagnosis = getattr(error.orig, "diag", None)
+def _database_error(error: BaseException, cause: BaseException | None) -> str:
+    diagnosis = getattr(cause, "diag", None)
     names: Mapping[str, Any] = {
-        "sqlstate": getattr(error.orig, "sqlstate", None),
+        "sqlstate": getattr(cause, "sqlstate", None),
         "constraint": getattr(diagnosis, "constraint_name", None),
         "table": getattr(diagnosis, "table_name", None),
     }
     known = ", ".join(f"{name} {value}" for name, value in names.items() if value)
-    return f"{type(error.orig).__name__} ({known or 'no answer from the database'}) at {_place(error)}"
+    return f"{type(cause).__name__} ({known or 'no answer from the database'}) at {_place(error)}"
 
 
 def _place(error: BaseException) -> str:
@@ -133,12 +164,13 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_secret(name: str, value: Any) -> bool:
+    return isinstance(value, SecretStr) or _sounds_secret(name)
+
+
+@lru_cache(1024)
+def _sounds_secret(name: str) -> bool:
     lowered = name.lower()
-    return (
-        isinstance(value, SecretStr)
-        or lowered in SECRET_FIELDS
-        or any(word in lowered for word in SECRET_WORDS)
-    )
+    return lowered in SECRET_FIELDS or any(word in lowered for word in SECRET_WORDS)
 
 
 def _renderer(log_format: Literal["console", "json"]) -> list[Processor]:

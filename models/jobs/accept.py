@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -20,9 +20,12 @@ from models.errors import (
     TenantPaused,
     UnknownTenant,
 )
+from models.steps import Query, Steps, run
 
 KEY = re.compile(r"[ -~]{1,255}")
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ def accept(session: Session, requests: Sequence[JobRequest], *, now: datetime) -
     tenant refuses what its app sends, and nothing else. Jobs are numbered in the order of `requests`.
     Never blocks on another caller's different keys; two callers with the same keys cannot deadlock.
     """
+    return run(session, accepting(requests, now=now))
+
+
+def accepting(requests: Sequence[JobRequest], *, now: datetime) -> Steps[list[Accepted | Rejected]]:
+    """The steps of accept()."""
     answers: dict[int, Accepted | Rejected] = {}
     sound: list[int] = []
     for index, request in enumerate(requests):
@@ -71,8 +79,9 @@ def accept(session: Session, requests: Sequence[JobRequest], *, now: datetime) -
             answers[index] = Rejected(error)
         else:
             sound.append(index)
-    answers |= _insert(session, _first_of_each_key(requests, sound), require_aware(now))
-    answers |= _find(session, {index: requests[index] for index in sound if index not in answers})
+    answers |= yield from _insert(_first_of_each_key(requests, sound), require_aware(now))
+    if len(answers) < len(requests):
+        answers |= yield from _find({index: requests[index] for index in sound if index not in answers})
     return [answers[index] for index in range(len(requests))]
 
 
@@ -99,14 +108,14 @@ def _identity(request: JobRequest) -> tuple[str, str, str]:
 # same keys wait for each other in one direction only. A key that is there already is left alone.
 INSERT = text("""
     WITH incoming AS MATERIALIZED (
-        SELECT r.*, nextval('jobs_seq_seq') AS seq
+        SELECT r.tenant, r.name, r.origin, r.key, r.args::jsonb AS args, r.delivery_id, nextval('jobs_seq_seq') AS seq
         FROM unnest(CAST(:tenants AS text[]), CAST(:names AS text[]), CAST(:origins AS text[]),
                     CAST(:keys AS text[]), CAST(:args AS text[]), CAST(:delivery_ids AS bigint[]))
             WITH ORDINALITY AS r (tenant, name, origin, key, args, delivery_id, position)
         ORDER BY r.position
     )
     INSERT INTO jobs (seq, tenant, name, origin, idempotency_key, fingerprint, args, delivery_id, due_at, accepted_at)
-    SELECT i.seq, i.tenant, i.name, i.origin, i.key, job_fingerprint(i.name, i.args::jsonb), i.args::jsonb,
+    SELECT i.seq, i.tenant, i.name, i.origin, i.key, job_fingerprint(i.name, i.args), i.args,
            i.delivery_id, :now, :now
     FROM incoming i JOIN tenants t USING (tenant)
     WHERE t.paused_at IS NULL OR i.origin <> 'app'
@@ -128,39 +137,47 @@ FIND = text("""
 """)
 
 
-def _insert(
-    session: Session, requests: Mapping[int, JobRequest], now: datetime
-) -> dict[int, Accepted | Rejected]:
+def _insert(requests: Mapping[int, JobRequest], now: datetime) -> Steps[dict[int, Accepted | Rejected]]:
     if not requests:
         return {}
     delivery_ids = [None if r.delivery_id is None else str(r.delivery_id) for r in requests.values()]
     values = _columns(requests) | {"delivery_ids": texts(delivery_ids), "now": now}
     index_of = {_identity(request): index for index, request in requests.items()}
+    rows = yield Query(INSERT, values)
     return {
-        index_of[row.tenant, row.origin, row.idempotency_key]: Accepted(
-            row.id, row.name, row.state, duplicate=False
-        )
-        for row in session.execute(INSERT, values).all()
+        index_of[tenant, origin, key]: Accepted(job_id, name, state, duplicate=False)
+        for job_id, tenant, name, origin, key, state in rows
     }
 
 
-def _find(session: Session, requests: Mapping[int, JobRequest]) -> dict[int, Accepted | Rejected]:
-    if not requests:
-        return {}
-    values = _columns(requests) | {"positions": integers(requests)}
-    return {row.position: _judge(row, requests[row.position]) for row in session.execute(FIND, values).all()}
+def _find(requests: Mapping[int, JobRequest]) -> Steps[dict[int, Accepted | Rejected]]:
+    rows = yield Query(FIND, _columns(requests) | {"positions": integers(requests)})
+    return {position: _judge(Found(*rest), requests[position]) for position, *rest in rows}
 
 
-def _judge(row: Any, request: JobRequest) -> Accepted | Rejected:
-    if not row.tenant_known:
+class Found(NamedTuple):
+    """What FIND says of one request."""
+
+    tenant_known: bool
+    paused: bool
+    job_id: UUID | None
+    name: str
+    state: str
+    same: bool
+
+
+def _judge(found: Found, request: JobRequest) -> Accepted | Rejected:
+    if not found.tenant_known:
         return Rejected(UnknownTenant("no such tenant"))
-    if row.paused or row.id is None:  # opened between the two statements: it was closed when it was asked
+    if (
+        found.paused or found.job_id is None
+    ):  # opened between the two statements: it was closed when it was asked
         return Rejected(TenantPaused(f"tenant {request.tenant} is paused"))
-    if not row.same:
+    if not found.same:
         return Rejected(
-            IdempotencyKeyReused(f"job {row.id} has this key with another name or other arguments")
+            IdempotencyKeyReused(f"job {found.job_id} has this key with another name or other arguments")
         )
-    return Accepted(row.id, row.name, row.state, duplicate=True)
+    return Accepted(found.job_id, found.name, found.state, duplicate=True)
 
 
 def _columns(requests: Mapping[int, JobRequest]) -> dict[str, Any]:
@@ -170,7 +187,5 @@ def _columns(requests: Mapping[int, JobRequest]) -> dict[str, Any]:
         "names": texts(r.name for r in rows),
         "origins": texts(r.origin for r in rows),
         "keys": texts(r.idempotency_key for r in rows),
-        "args": texts(
-            json.dumps(r.args, separators=(",", ":"), ensure_ascii=False, allow_nan=False) for r in rows
-        ),
+        "args": texts(_compact(r.args) for r in rows),
     }

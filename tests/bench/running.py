@@ -70,6 +70,7 @@ def web(app: str, environ: Mapping[str, str], folder: Path, *, workers: int = 1)
     """uvicorn with the app of that factory: its port and process id, once it answers."""
     port = free_port()
     argv = [sys.executable, "-m", "uvicorn", "--factory", app, "--port", str(port), "--no-access-log"]
+    argv += ["--http", "worker.http.wire:Wire"] if app.startswith("worker.") else []
     several = ["--workers", str(workers), "--timeout-worker-healthcheck", "60"] if workers > 1 else []
     with process([*argv, *several], environ, folder / "web.log") as server:
         until(lambda: answers(port), within_seconds=60, what=app)

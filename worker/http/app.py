@@ -1,8 +1,9 @@
 """The HTTP shim: verify, record, nudge, answer. It runs no job, and reads nothing back.
 
-Run it with `uvicorn --factory worker.http.app:create_app --no-access-log`, with as many `--workers` as there are
-cores (and then `--timeout-worker-healthcheck 60`, or uvicorn kills children that are still importing on a busy
-machine): the processes share nothing but the database.
+Run it with `uvicorn --factory worker.http.app:create_app --http worker.http.wire:Wire --no-access-log`, with as many
+`--workers` as there are cores (and then `--timeout-worker-healthcheck 60`, or uvicorn kills children that are still
+importing on a busy machine): the processes share nothing but the database. Without `--http` it works too, and then
+the length of a request's headers has no bound here: let a proxy before it set one.
 """
 
 import threading
@@ -12,7 +13,9 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import disable_created_metrics, start_http_server
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,11 +23,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from worker.database import make_engine
+from models.tenants import sync_tenants
+from worker.database import connect_args_of, make_engine
 from worker.http import problems
-from worker.http.batching import THREADS, Batcher, Unreachable
+from worker.http.batching import Batcher, Unreachable
 from worker.http.credentials import Senders, Tokens
-from worker.http.edge import Edge, facts
+from worker.http.doors import BROKEN, Door
+from worker.http.edge import Doors, Edge, Tell, facts
 from worker.http.gauges import DatabaseGauges
 from worker.http.jobs import JobDoor
 from worker.http.limits import RateLimit
@@ -35,10 +40,10 @@ from worker.http.problems import Refusal
 from worker.http.readiness import ReadinessCheck
 from worker.http.recording import Submission
 from worker.http.webhooks import WebhookDoor
-from worker.http.writing import DatabaseWriter
+from worker.http.writing import Connect, DatabaseWriter, connector
 from worker.resources import Resources
 from worker.settings import Settings, SettingsError, load_settings
-from worker.telemetry import configure_logging, describe_error
+from worker.telemetry import JsonLines, configure_logging, describe_error
 
 Nudge = Callable[[Collection[str]], object]
 """Says that these tenants have work; may take its time."""
@@ -55,13 +60,17 @@ def create_app() -> ASGIApp:
         settings = load_settings()
         configure_logging(settings.log_format)
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        return build_app(settings, nudge=Resources(settings).nudger.nudge)
+        lines = JsonLines("ledgerbeat.http") if settings.log_format == "json" else None
+        return build_app(settings, nudge=Resources(settings).nudger.nudge, tell=lines.info if lines else None)
     except SettingsError as error:
         raise SystemExit(f"ledgerbeat: {error}") from None
 
 
-def build_app(settings: Settings, *, nudge: Nudge) -> ASGIApp:
-    """The ASGI application. Nothing is connected or started before its lifespan. Raises SettingsError."""
+def build_app(settings: Settings, *, nudge: Nudge, tell: Tell | None = None) -> ASGIApp:
+    """The ASGI application. Nothing is connected or started before its lifespan. Raises SettingsError.
+
+    `tell` writes the log line of each request; by default structlog does.
+    """
     shim = Shim(settings, nudge)
     app = Starlette(
         routes=_routes(shim),
@@ -69,7 +78,7 @@ def build_app(settings: Settings, *, nudge: Nudge) -> ASGIApp:
         exception_handlers={Refusal: _refuse, HTTPException: _refuse_route, Exception: _refuse_broken},
     )
     app.router.redirect_slashes = False
-    return Edge(app, shim.metrics)
+    return Edge(app, shim.metrics, shim.doors, tell)
 
 
 class Shim:
@@ -78,18 +87,17 @@ class Shim:
     def __init__(self, settings: Settings, nudge: Nudge) -> None:
         tenants = settings.tenants
         self._settings = settings
-        self._engine = _engine(settings, THREADS, STATEMENT_SECONDS)
         self._probe_engine = _engine(settings, 2, PROBE_SECONDS)
-        self._writer = DatabaseWriter(
-            self._engine, {name: tenant.timezone for name, tenant in tenants.items()}
-        )
+        self._engine = _engine(settings, 1, STATEMENT_SECONDS)
+        self._writer = DatabaseWriter(_connector(settings), self._introduce_tenants)
         self._nudges = NudgeThread(nudge)
         self._batcher = Batcher(self._writer, committed=self._committed)
         self.metrics = Metrics()
         self.metrics.waiting.set_function(self._batcher.waiting)
         self.metrics.add(DatabaseGauges(self._probe_engine).families)
-        self.jobs = JobDoor(Tokens(tenants), RateLimit(), self._batcher, self.metrics)
-        self.webhooks = WebhookDoor(Senders(tenants), self._batcher, self.metrics)
+        jobs = JobDoor(Tokens(tenants), RateLimit(), self._batcher, self.metrics)
+        webhooks = WebhookDoor(Senders(tenants), self._batcher, self.metrics)
+        self.doors: Doors = {("/v1/jobs", 1): Door(jobs.post), ("/v1/webhooks", 2): Door(webhooks.post)}
         broker_url = settings.broker_url or settings.redis_url
         self.operations = Operations(ReadinessCheck(self._probe_engine, broker_url), self.metrics)
 
@@ -97,11 +105,12 @@ class Shim:
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:  # noqa: ARG002 - Starlette hands it in
         self._nudges.start()
         self._batcher.start()
-        threading.Thread(target=self._introduce_tenants, name="tenants", daemon=True).start()
+        threading.Thread(target=self._introduce_early, name="tenants", daemon=True).start()
         stop_metrics = self._serve_metrics()
         yield
         stop_metrics()
-        self._batcher.stop()
+        await self._batcher.stop()
+        await self._writer.close()
         self._nudges.stop()
         self._engine.dispose()
         self._probe_engine.dispose()
@@ -111,11 +120,23 @@ class Shim:
         self._nudges.hand_over({request.tenant for s in submissions for request in s.requests})
 
     def _introduce_tenants(self) -> None:
+        """Make the configured tenants known. Raises Unreachable, SQLAlchemyError (not migrated, for one)."""
+        zones = {name: tenant.timezone for name, tenant in self._settings.tenants.items()}
+        try:
+            connection = self._engine.connect()
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise Unreachable(type(error).__name__) from None
+        with connection, Session(connection) as session, session.begin():
+            sync_tenants(session, zones)
+
+    def _introduce_early(self) -> None:
         """At the start when the database is there; else the first write does it."""
         try:
-            self._writer.sync()
+            self._introduce_tenants()
         except (Unreachable, SQLAlchemyError) as error:
             log.warning("http.tenants.not_synced", error=describe_error(error))
+        else:
+            self._writer.introduced()
 
     def _serve_metrics(self) -> Callable[[], None]:
         """/metrics on a port of its own, when one is set. Returns what stops it."""
@@ -151,10 +172,20 @@ def _engine(settings: Settings, connections: int, statement_seconds: int) -> Eng
     )
 
 
+def _connector(settings: Settings) -> Connect:
+    connect_args = connect_args_of(
+        settings.require_database_url(),
+        statement_seconds=STATEMENT_SECONDS,
+        prepared_statements=settings.prepared_statements,
+    )
+    return connector(connect_args, settings.database_role)
+
+
 def _routes(shim: Shim) -> list[Route]:
     return [
-        Route("/v1/jobs/{name}", shim.jobs.post, methods=["POST"]),
-        Route("/v1/webhooks/{tenant}/{provider}", shim.webhooks.post, methods=["POST"]),
+        # The edge takes the way to the doors by itself; the router knows which methods and addresses there are.
+        Route("/v1/jobs/{name}", shim.doors["/v1/jobs", 1], methods=["POST"]),
+        Route("/v1/webhooks/{tenant}/{provider}", shim.doors["/v1/webhooks", 2], methods=["POST"]),
         Route("/healthz", shim.operations.alive),
         Route("/readyz", shim.operations.ready),
         Route("/metrics", shim.operations.metrics),
@@ -183,6 +214,4 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
 
 
 async def _refuse_broken(request: Request, _error: Exception) -> Response:
-    return await _refuse(
-        request, Refusal("internal_error", "Nothing was promised; send it again with the same key.")
-    )
+    return await _refuse(request, BROKEN)

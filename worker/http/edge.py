@@ -1,23 +1,25 @@
-"""The outermost layer: one id, one log line and one count per request; headers; no connection left half-read."""
+"""The outermost layer: one id, one log line and one count per request; headers; no connection left half-read.
+
+The doors stand here too, before the router, which costs more than all of this.
+"""
 
 import asyncio
+import os
 import time
-from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.http import problems
+from worker.http.doors import FACTS
 from worker.http.limits import BODY_BYTES_MAX
 from worker.http.metrics import Metrics
 from worker.http.problems import Refusal
 from worker.telemetry import describe_error
 
-FACTS = "ledgerbeat.facts"
-HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 CLOSE = (b"connection", b"close")
 LINGER_SECONDS_MAX = 1.0
 LINGER_BYTES_MAX = 4 * 1024 * 1024
@@ -26,6 +28,12 @@ PLAIN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 log = structlog.get_logger("ledgerbeat.http")
 
+Doors = Mapping[tuple[str, int], ASGIApp]
+"""The first part of a path, and how many segments follow it -> who takes what is sent there by POST."""
+
+Tell = Callable[..., object]
+"""Writes one log line: the event, and its fields by keyword."""
+
 
 def facts(scope: MutableMapping[str, Any]) -> dict[str, Any]:
     """What the log line of this request will say. Ids and codes only: no body, no token, no key."""
@@ -33,20 +41,21 @@ def facts(scope: MutableMapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-@dataclass(slots=True)
 class _Exchange:
     """One request and its answer."""
 
-    scope: Scope
-    receive: Receive
-    send: Send
-    started_at: float = field(default_factory=time.perf_counter)
-    status: int = 0
-    body_complete: bool = False
-    closing: bool = False
+    __slots__ = ("_receive", "_scope", "_send", "body_complete", "closing", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self.status = 0
+        self.body_complete = False
+        self.closing = False
 
     async def read(self) -> Message:
-        message = await self.receive()
+        message = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
             self.body_complete = True
         return message
@@ -55,21 +64,21 @@ class _Exchange:
         if message["type"] == "http.response.start":
             await self._start(message)
         elif self.closing and not message.get("more_body", False):
-            await self.send({**message, "more_body": True})
+            await self._send({**message, "more_body": True})
             await self._linger()
-            await self.send({"type": "http.response.body"})
+            await self._send({"type": "http.response.body"})
         else:
-            await self.send(message)
+            await self._send(message)
 
     async def _start(self, message: Message) -> None:
         self.status = message["status"]
         self.closing = not self.body_complete and self._should_close()
-        added = (*HEADERS, CLOSE) if self.closing else HEADERS
-        await self.send({**message, "headers": [*message.get("headers", ()), *added]})
+        headers = [*message.get("headers", ()), *HEADERS]
+        await self._send({**message, "headers": [*headers, CLOSE] if self.closing else headers})
 
     def _should_close(self) -> bool:
         """Whether the unread rest of the body may be long, or may never come."""
-        headers = dict(self.scope["headers"])
+        headers = dict(self._scope["headers"])
         length = headers.get(b"content-length", b"0")
         too_long = not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX
         return too_long or self.status == 408 or b"transfer-encoding" in headers
@@ -86,56 +95,89 @@ class _Exchange:
 
 
 class Edge:
-    """ASGI middleware around everything."""
+    """ASGI middleware around everything. `tell` writes the line of each request; by default as any other line."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, doors: Doors, tell: Tell | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._doors = doors
+        self._tell = tell or log.info
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope[FACTS] = {"request_id": uuid4().urn}
+        started_at = time.perf_counter()
+        scope[FACTS] = {"request_id": request_id()}
         exchange = _Exchange(scope, receive, send)
-        app = _refuse_two_lengths if _says_two_lengths(scope) else self._app
         try:
-            await app(scope, exchange.read, exchange.write)
-        except Exception as error:  # noqa: BLE001 - Starlette has answered 500 before it let this through
+            await self._app_for(scope)(scope, exchange.read, exchange.write)
+        except Exception as error:  # noqa: BLE001 - whoever let this through has answered 500 before
             log.error("http.request.broken", error=describe_error(error), **facts(scope))  # noqa: TRY400
         finally:
-            self._account(exchange)
+            self._account(scope, exchange.status, time.perf_counter() - started_at)
 
-    def _account(self, exchange: _Exchange) -> None:
-        scope, seconds = exchange.scope, time.perf_counter() - exchange.started_at
-        route, method = route_label(scope["path"]), scope["method"]
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        if doubt := _doubt(scope):
+            return _refusing(doubt)
+        door = self._doors.get(_address(scope["path"])) if scope["method"] == "POST" else None
+        return door or self._app
+
+    def _account(self, scope: Scope, status: int, seconds: float) -> None:
+        route, method, said = route_label(scope["path"]), scope["method"], scope[FACTS]
         shown = method if method in METHODS else "other"
-        self._metrics.requests.labels(route, shown, str(exchange.status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
-        if code := facts(scope).get("code"):
+        self._metrics.count_request(route, shown, status, seconds)
+        if code := said.get("code"):
             self._metrics.refused.labels(route, code).inc()
-        write = log.debug if route.startswith("/") and exchange.status == 200 else log.info
-        write(
+        tell = log.debug if status == 200 and route.startswith("/") else self._tell
+        tell(
             "http.request",
             route=route,
             method=shown,
-            status=exchange.status,
+            status=status,
             milliseconds=round(seconds * 1000, 1),
-            **facts(scope),
+            **said,
         )
 
 
-def _says_two_lengths(scope: Scope) -> bool:
-    names = {name for name, _ in scope["headers"]}
-    return {b"content-length", b"transfer-encoding"} <= names
+def request_id() -> str:
+    """A random UUID (version 4) as a URN."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-async def _refuse_two_lengths(scope: Scope, receive: Receive, send: Send) -> None:
-    """A proxy before us may have believed the other one, and what follows may be a stranger's (RFC 9112, 6.1)."""
-    noted = facts(scope)
-    noted["code"] = "malformed_json"
-    refusal = Refusal("malformed_json", "Content-Length and Transfer-Encoding are given together.")
-    await problems.response(refusal, noted["request_id"])(scope, receive, send)
+def _address(path: str) -> tuple[str, int]:
+    """`/v1/jobs/x` -> (`/v1/jobs`, 1), `/v1/webhooks/x/y` -> (`/v1/webhooks`, 2): a door's, if none is empty."""
+    parts = path.split("/")
+    return "/".join(parts[:3]), len(parts) - 3 if all(parts[1:]) else 0
+
+
+def _doubt(scope: Scope) -> str | None:
+    """Why it is not certain where this request ends or whom it is for; a parser may let such a thing pass.
+
+    A proxy before us may have read it otherwise, and what follows may be a stranger's (RFC 9112, 6.1 and 3.2).
+    """
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    names = [name for name, _ in headers]
+    if b"transfer-encoding" in names:
+        if b"content-length" in names:
+            return "Content-Length and Transfer-Encoding are given together."
+        if [value.lower() for name, value in headers if name == b"transfer-encoding"] != [b"chunked"]:
+            return "The one Transfer-Encoding that is taken is: chunked."
+    if names.count(b"host") != 1 and (b"host" in names or scope["http_version"] == "1.1"):
+        return "The header Host must be given once."
+    return None
+
+
+def _refusing(detail: str) -> ASGIApp:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        noted = facts(scope)
+        noted["code"] = "malformed_json"
+        refusal = Refusal("malformed_json", detail, headers={"Connection": "close"})
+        await problems.response(refusal, noted["request_id"])(scope, receive, send)
+
+    return refuse
 
 
 def route_label(path: str) -> str:

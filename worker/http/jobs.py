@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-
 from models.errors import InvalidArguments
 from models.jobs.accept import KEY, Accepted, JobRequest, Rejected
 from worker.catalogue import JOBS, parse
 from worker.http.batching import Batcher, NotRecorded
 from worker.http.credentials import Caller, Tokens
-from worker.http.edge import facts
+from worker.http.doors import Incoming
 from worker.http.limits import RateLimit, check_announced_length, read_body
 from worker.http.metrics import Metrics
 from worker.http.problems import Refusal, not_accepted
@@ -34,8 +31,8 @@ class JobDoor:
         self._batcher = batcher
         self._metrics = metrics
 
-    async def post(self, request: Request) -> Response:
-        """202 with the job; every other answer is a Refusal."""
+    async def post(self, request: Incoming) -> dict[str, Any]:
+        """The job, once it is durable; every other answer is a Refusal."""
         caller = self._caller(request)
         self._rate_limit.take(caller.tenant)
         name = _known_name(request)
@@ -45,12 +42,12 @@ class JobDoor:
         args = _checked_arguments(name, await read_body(request))
         answer = await self._record(JobRequest(caller.tenant.name, name, "app", key, args))
         self._metrics.count_answer(caller.tenant.name, name, answer)
-        return _response(request, answer)
+        return _members(request, answer)
 
-    def _caller(self, request: Request) -> Caller:
-        caller = self._tokens.caller(request.headers.getlist("authorization"))
-        self._metrics.tokens.labels(caller.tenant.name, str(caller.token_index)).inc()
-        facts(request.scope)["tenant"] = caller.tenant.name
+    def _caller(self, request: Incoming) -> Caller:
+        caller = self._tokens.caller(request.headers.all("authorization"))
+        self._metrics.count_token(caller.tenant.name, caller.token_index)
+        request.facts["tenant"] = caller.tenant.name
         return caller
 
     async def _record(self, job: JobRequest) -> Accepted | Rejected:
@@ -61,12 +58,12 @@ class JobDoor:
         return recorded.answers[0]
 
 
-def check_media_type(request: Request) -> None:
+def check_media_type(request: Incoming) -> None:
     """JSON in UTF-8, not compressed. Raises Refusal(unsupported_media_type)."""
-    given = request.headers.getlist("content-type")
+    given = request.headers.all("content-type")
     media_type, *parameters = given[0].lower().split(";") if len(given) == 1 else [""]
     charsets = [value.strip() for value in parameters if value.strip().startswith("charset=")]
-    encodings = set(request.headers.getlist("content-encoding")) - {"", "identity"}
+    encodings = set(request.headers.all("content-encoding")) - {"", "identity"}
     if (
         media_type.strip() != "application/json"
         or set(charsets) - {"charset=utf-8", 'charset="utf-8"'}
@@ -78,9 +75,9 @@ def check_media_type(request: Request) -> None:
         )
 
 
-def idempotency_key(request: Request) -> str:
+def idempotency_key(request: Incoming) -> str:
     """The key. Raises Refusal(missing_idempotency_key, bad_idempotency_key)."""
-    keys = request.headers.getlist("idempotency-key")
+    keys = request.headers.all("idempotency-key")
     if not keys:
         raise Refusal(
             "missing_idempotency_key",
@@ -93,11 +90,11 @@ def idempotency_key(request: Request) -> str:
     return keys[0]
 
 
-def _known_name(request: Request) -> str:
-    name: str = request.path_params["name"]
+def _known_name(request: Incoming) -> str:
+    [name] = request.segments(1)
     if name not in JOBS:
         raise Refusal("unknown_job", "No job has this name; /openapi.json lists them.")
-    facts(request.scope)["job"] = name
+    request.facts["job"] = name
     return name
 
 
@@ -120,19 +117,12 @@ def _checked_arguments(name: str, body: bytes) -> Mapping[str, Any]:
     return args
 
 
-def _response(request: Request, answer: Accepted | Rejected) -> Response:
+def _members(request: Incoming, answer: Accepted | Rejected) -> dict[str, Any]:
     if isinstance(answer, Rejected):
         raise rejection(answer)
-    facts(request.scope).update(job_id=str(answer.job_id), duplicate=answer.duplicate)
-    return JSONResponse(
-        {
-            "job_id": str(answer.job_id),
-            "name": answer.name,
-            "state": answer.state,
-            "duplicate": answer.duplicate,
-        },
-        status_code=202,
-    )
+    job_id = str(answer.job_id)
+    request.facts.update(job_id=job_id, duplicate=answer.duplicate)
+    return {"job_id": job_id, "name": answer.name, "state": answer.state, "duplicate": answer.duplicate}
 
 
 def rejection(answer: Rejected) -> Refusal:

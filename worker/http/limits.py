@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
-
+from worker.http.doors import COMPLETE, Incoming
 from worker.http.problems import Refusal, rate_limited
 from worker.settings import TenantSettings
 
@@ -43,31 +42,35 @@ class RateLimit:
         bucket.tokens -= 1.0
 
 
-def check_announced_length(request: Request) -> None:
+def check_announced_length(request: Incoming) -> None:
     """Refuses by Content-Length, before a byte is read. Raises Refusal(body_too_large)."""
     announced = request.headers.get("content-length", "0")
     if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > BODY_BYTES_MAX:
         raise _too_large()
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Incoming) -> bytes:
     """The body, read with a limit on bytes and time. Raises Refusal(body_too_large, request_timeout)."""
+    if request.scope.get(COMPLETE):
+        return await _read(request)
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             return await _read(request)
     except TimeoutError:
         raise Refusal("request_timeout", f"The body did not arrive within {BODY_SECONDS_MAX:g} s.") from None
-    except ClientDisconnect:
-        raise Refusal("request_timeout", "The connection was closed before the body was complete.") from None
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Incoming) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal("request_timeout", "The connection was closed before the body was complete.")
+        body += message.get("body", b"")
         if len(body) > BODY_BYTES_MAX:
             raise _too_large()
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def _too_large() -> Refusal:

@@ -1,6 +1,7 @@
 """What this process counts, and the one text in which it and the database are shown to Prometheus."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric
@@ -53,10 +54,27 @@ class Metrics:
             registry=registry,
         )
         self.waiting = Gauge("ledgerbeat_http_waiting", "Requests that wait for a commit", registry=registry)
+        # To find a labelled child costs more than to count with it.
+        self._request_of = cache(self.requests.labels)
+        self._seconds_of = cache(self.seconds.labels)
+        self._token_of = cache(self.tokens.labels)
+        self._secret_of = cache(self.secrets.labels)
+        self._jobs_of = cache(self.jobs.labels)
+
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One request, answered."""
+        self._request_of(route, method, status).inc()
+        self._seconds_of(route).observe(seconds)
+
+    def count_token(self, tenant: str, index: int) -> None:
+        self._token_of(tenant, index).inc()
+
+    def count_secret(self, tenant: str, provider: str, index: int) -> None:
+        self._secret_of(tenant, provider, index).inc()
 
     def count_answer(self, tenant: str, name: str, answer: Accepted | Rejected) -> None:
         """One job: accepted, duplicate, or the code of its refusal."""
-        self.jobs.labels(tenant, name, _label(answer)).inc()
+        self._jobs_of(tenant, name, _label(answer)).inc()
 
     def add(self, families: Callable[[], Iterable[Metric]]) -> None:
         """Show these too, asked for at each scrape."""

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from models.arrays import texts
-from models.jobs.accept import Accepted, JobRequest, Rejected, accept
+from models.jobs.accept import Accepted, JobRequest, Rejected, accepting
+from models.steps import Query, Steps
+
+Identity = tuple[str, str, bytes]
+"""Tenant, provider and digest of the body: the same body for the same account is the same delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,6 @@ class Delivery:
     body: bytes
     secret_index: int
     received_at: datetime
-
-    @property
-    def identity(self) -> tuple[str, str, bytes]:
-        """The same body for the same account is the same delivery."""
-        return self.tenant, self.provider, hashlib.sha256(self.body).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +48,29 @@ class Recorded:
     answers: tuple[Accepted | Rejected, ...]
 
 
-def record(session: Session, submissions: Sequence[Submission], *, now: datetime) -> list[Recorded]:
+def recording(submissions: Sequence[Submission], *, now: datetime) -> Steps[list[Recorded]]:
     """Write all of them, in order, in a constant number of statements. One answer each."""
-    delivery_ids = _keep(session, [s.delivery for s in submissions if s.delivery])
-    requests = [request for s in submissions for request in _with_delivery(s, delivery_ids)]
-    answers = iter(accept(session, requests, now=now))
+    identities = [_identity(s.delivery) if s.delivery else None for s in submissions]
+    deliveries = {known: s.delivery for known, s in zip(identities, submissions, strict=True) if known}
+    ids = (yield from _keep(deliveries)) if deliveries else {}
+    requests = [
+        _of_delivery(request, ids[known]) if known else request
+        for known, s in zip(identities, submissions, strict=True)
+        for request in s.requests
+    ]
+    answers = iter((yield from accepting(requests, now=now)))
     return [Recorded(tuple(next(answers) for _ in s.requests)) for s in submissions]
 
 
-def _with_delivery(submission: Submission, ids: Mapping[tuple[str, str, bytes], int]) -> Sequence[JobRequest]:
-    if submission.delivery is None:
-        return submission.requests
-    delivery_id = ids[submission.delivery.identity]
-    return [replace(request, delivery_id=delivery_id) for request in submission.requests]
+def _identity(delivery: Delivery) -> Identity:
+    return delivery.tenant, delivery.provider, hashlib.sha256(delivery.body).digest()
+
+
+def _of_delivery(request: JobRequest, delivery_id: int) -> JobRequest:
+    """As dataclasses.replace() would, in a fifth of its time."""
+    return JobRequest(
+        request.tenant, request.name, request.origin, request.idempotency_key, request.args, delivery_id
+    )
 
 
 # Rows in the order of their identity: two callers with the same bodies wait for each other in one direction only.
@@ -76,6 +84,7 @@ KEEP = text("""
         AS d (tenant, provider, body_sha256, body, event_keys, secret_index, received_at)
     ORDER BY d.tenant, d.provider, d.body_sha256
     ON CONFLICT (tenant, provider, body_sha256) DO NOTHING
+    RETURNING id, tenant, provider, body_sha256
 """)
 
 FIND = text("""
@@ -85,19 +94,25 @@ FIND = text("""
 """)
 
 
-def _keep(session: Session, deliveries: Sequence[Delivery]) -> dict[tuple[str, str, bytes], int]:
+def _keep(deliveries: Mapping[Identity, Delivery | None]) -> Steps[dict[Identity, int]]:
     """Identity -> id, of the row made now or of the one that was there."""
-    if not deliveries:
-        return {}
-    distinct = {delivery.identity: delivery for delivery in deliveries}
-    names = {
-        "tenants": texts(tenant for tenant, _, _ in distinct),
-        "providers": texts(provider for _, provider, _ in distinct),
-        "digests": texts(_bytea(digest) for _, _, digest in distinct),
+    rows = yield Query(KEEP, _names(deliveries) | _columns(filter(None, deliveries.values())))
+    ids = _ids(rows)
+    if missing := [known for known in deliveries if known not in ids]:
+        ids |= _ids((yield Query(FIND, _names(missing))))
+    return ids
+
+
+def _ids(rows: Iterable[tuple[int, str, str, bytes]]) -> dict[Identity, int]:
+    return {(tenant, provider, bytes(digest)): row_id for row_id, tenant, provider, digest in rows}
+
+
+def _names(identities: Collection[Identity]) -> dict[str, str]:
+    return {
+        "tenants": texts(tenant for tenant, _, _ in identities),
+        "providers": texts(provider for _, provider, _ in identities),
+        "digests": texts(_bytea(digest) for _, _, digest in identities),
     }
-    session.execute(KEEP, names | _columns(distinct.values()))
-    found = session.execute(FIND, names).all()
-    return {(row.tenant, row.provider, bytes(row.body_sha256)): row.id for row in found}
 
 
 def _columns(deliveries: Iterable[Delivery]) -> dict[str, str]:

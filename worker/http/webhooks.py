@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-
 from models.jobs.accept import Accepted, JobRequest, Rejected
 from worker.catalogue import PROVIDER_EVENT
 from worker.http.batching import Batcher, NotRecorded
 from worker.http.credentials import Sender, Senders
-from worker.http.edge import facts
+from worker.http.doors import Incoming
 from worker.http.jobs import rejection
 from worker.http.limits import check_announced_length, read_body
 from worker.http.metrics import Metrics
@@ -25,6 +22,8 @@ from worker.providers.registry import Received, receive
 KEY_LENGTH_MAX = 255
 DIGEST_LENGTH = 12
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 
 class WebhookDoor:
     """Checks a webhook, has it recorded, answers."""
@@ -34,19 +33,19 @@ class WebhookDoor:
         self._batcher = batcher
         self._metrics = metrics
 
-    async def post(self, request: Request) -> Response:
-        """202 with the number of events; every other answer is a Refusal."""
-        tenant, provider = request.path_params["tenant"], request.path_params["provider"]
+    async def post(self, request: Incoming) -> dict[str, Any]:
+        """The number of events, once they are durable; every other answer is a Refusal."""
+        tenant, provider = request.segments(2)
         sender = self._senders.sender(tenant, provider)
         check_announced_length(request)
         body, now = await read_body(request), datetime.now(UTC)
         received = _verified(sender, request, body, now)
-        self._metrics.secrets.labels(tenant, provider, str(received.secret_index)).inc()
-        facts(request.scope).update(tenant=tenant, provider=provider, events=len(received.events))
+        self._metrics.count_secret(tenant, provider, received.secret_index)
+        request.facts.update(tenant=tenant, provider=provider, events=len(received.events))
         answers = await self._record(submission(tenant, provider, received, body, now))
         for answer in answers:
             self._metrics.count_answer(tenant, PROVIDER_EVENT, answer)
-        return _response(request, answers)
+        return _members(request, answers)
 
     async def _record(self, webhook: Submission) -> Sequence[Accepted | Rejected]:
         try:
@@ -71,8 +70,7 @@ def submission(tenant: str, provider: str, received: Received, body: bytes, now:
 
 def event_job_key(provider: str, event_key: str, event_args: dict[str, Any]) -> str:
     """Twice the same event is one job; the same id with another content is news, and another job."""
-    canonical = json.dumps(event_args, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]
+    digest = hashlib.sha256(_canonical(event_args).encode()).hexdigest()[:DIGEST_LENGTH]
     return f"{provider}:{event_key}:{digest}"[:KEY_LENGTH_MAX]
 
 
@@ -82,7 +80,7 @@ def _job(tenant: str, provider: str, event: ProviderEvent) -> JobRequest:
     return JobRequest(tenant, PROVIDER_EVENT, "provider", key, {**args, "provider": provider})
 
 
-def _verified(sender: Sender, request: Request, body: bytes, now: datetime) -> Received:
+def _verified(sender: Sender, request: Incoming, body: bytes, now: datetime) -> Received:
     capture = sender.account.capture if sender.account else "automatic"
     try:
         return receive(sender.adapter, sender.webhook_secrets, request.headers, body, now, capture)
@@ -91,10 +89,11 @@ def _verified(sender: Sender, request: Request, body: bytes, now: datetime) -> R
         raise Refusal(refused.code, str(refused), headers=challenge) from None
 
 
-def _response(request: Request, answers: Sequence[Accepted | Rejected]) -> Response:
+def _members(request: Incoming, answers: Sequence[Accepted | Rejected]) -> dict[str, Any]:
+    duplicate = True
     for answer in answers:
         if isinstance(answer, Rejected):
             raise rejection(answer)
-    duplicate = all(isinstance(answer, Accepted) and answer.duplicate for answer in answers)
-    facts(request.scope)["duplicate"] = duplicate
-    return JSONResponse({"received": len(answers), "duplicate": duplicate}, status_code=202)
+        duplicate = duplicate and answer.duplicate
+    request.facts["duplicate"] = duplicate
+    return {"received": len(answers), "duplicate": duplicate}

@@ -15,13 +15,17 @@ import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+from worker.providers.headers import Headers
 from worker.providers.port import BadSignature, StaleSignature
 
 TOLERANCE_SECONDS = 300
 HEADER_LENGTH_MAX = 4_096
 SIGNATURES_MAX = 16
+KEYS_KEPT = 1_024
+"""Decoded secrets, of the configuration and of the strangers beside it."""
 
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -90,7 +94,7 @@ def verify_adyen_items(secrets: Sequence[str], items: Sequence[Mapping[str, Any]
 
 def header(headers: Mapping[str, str], name: str) -> str:
     """The value of the header `name` (lower case). Raises BadSignature: missing, repeated or not ASCII."""
-    values = [value for key, value in headers.items() if key.lower() == name]
+    values = _values(headers, name)
     if len(values) != 1:
         raise BadSignature(f"The header {name} is {'repeated' if values else 'missing'}.")
     if not values[0].isascii() or len(values[0]) > HEADER_LENGTH_MAX:
@@ -100,7 +104,13 @@ def header(headers: Mapping[str, str], name: str) -> str:
 
 def has_header(headers: Mapping[str, str], name: str) -> bool:
     """Is there any header `name` (lower case)?"""
-    return any(key.lower() == name for key in headers)
+    return bool(_values(headers, name))
+
+
+def _values(headers: Mapping[str, str], name: str) -> Sequence[str]:
+    if isinstance(headers, Headers):
+        return headers.all(name)
+    return [value for key, value in headers.items() if key.lower() == name]
 
 
 def webhook_id(headers: Mapping[str, str]) -> str:
@@ -113,6 +123,7 @@ def webhook_id(headers: Mapping[str, str]) -> str:
     return value
 
 
+@lru_cache(KEYS_KEPT)
 def standard_webhook_key(secret: str) -> bytes | None:
     """`whsec_` + base64 (padding optional), or bare base64; None when unusable."""
     text = secret.removeprefix("whsec_")

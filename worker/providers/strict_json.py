@@ -23,13 +23,7 @@ def loads_strict(body: bytes) -> Any:
     """The value of `body`: integers exact, other numbers as floats. Raises StrictJsonError and nothing else."""
     text = _decoded(body)
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=_constant,
-        )
+        value = _decode(text)
     except json.JSONDecodeError as error:
         raise StrictJsonError(f"The body is not JSON (line {error.lineno}, column {error.colno}).") from None
     except RecursionError:
@@ -77,6 +71,11 @@ def _bounded(digits: str) -> str:
 
 def _constant(name: str) -> NoReturn:
     raise StrictJsonError(f"The body contains {name}, which is not JSON.")
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+).decode
 
 
 def _check(value: Any, *, texts: bool) -> None:

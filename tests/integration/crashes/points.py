@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import redis
+from psycopg import AsyncConnection
 from redis.client import Pipeline
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -52,7 +53,7 @@ class Trail:
 
 @contextmanager
 def statements(engine: Engine | type[Engine], reach: Reach) -> Iterator[None]:
-    """Points around each statement and each commit of this engine, or of all engines."""
+    """Points around each statement and each commit of this engine, or of all engines and of what needs none."""
 
     def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         reach(f"before {named(statement)}")
@@ -65,9 +66,12 @@ def statements(engine: Engine | type[Engine], reach: Reach) -> Iterator[None]:
     dialect.do_commit = around(commit, "COMMIT", reach)
     event.listen(engine, "before_cursor_execute", before)
     event.listen(engine, "after_cursor_execute", after)
+    execute = AsyncConnection.execute
+    AsyncConnection.execute = awaited_around(execute, reach)  # type: ignore[method-assign]
     try:
         yield
     finally:
+        AsyncConnection.execute = execute  # type: ignore[method-assign]
         event.remove(engine, "before_cursor_execute", before)
         event.remove(engine, "after_cursor_execute", after)
         dialect.do_commit = commit
@@ -96,6 +100,19 @@ def around(call: Callable[..., Any], label: str, reach: Reach) -> Callable[..., 
     def watched(*args: Any, **options: Any) -> Any:
         reach(f"before {label}")
         answer = call(*args, **options)
+        reach(f"after {label}")
+        return answer
+
+    return watched
+
+
+def awaited_around(execute: Callable[..., Any], reach: Reach) -> Callable[..., Any]:
+    """The same for the statements that the event loop's connections are given."""
+
+    async def watched(connection: Any, statement: str | bytes, *args: Any, **options: Any) -> Any:
+        label = named(statement if isinstance(statement, str) else statement.decode())
+        reach(f"before {label}")
+        answer = await execute(connection, statement, *args, **options)
         reach(f"after {label}")
         return answer
 

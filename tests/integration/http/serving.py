@@ -71,6 +71,7 @@ def serving(
     """The shim's address, until the end of the block."""
     config = uvicorn.Config(
         wrapped(build_app(configured, nudge=nudge)),
+        http="worker.http.wire:Wire",
         log_config=None,
         access_log=False,
         lifespan="on",

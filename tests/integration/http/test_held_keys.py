@@ -3,14 +3,14 @@
 import asyncio
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from models.jobs.accept import JobRequest
 from tests.factories import credit_args
-from worker.database import Transaction
+from worker.database import Transaction, connect_args_of
 from worker.http.batching import Batcher, NotRecorded
 from worker.http.recording import Submission
-from worker.http.writing import DatabaseWriter
+from worker.http.writing import DatabaseWriter, connector
 
 ENQUEUE = text("SELECT enqueue_job('acme', 'wallets.credit', :key, '{}')")
 KEYS = [f"held-{number}" for number in range(200)]
@@ -25,22 +25,25 @@ async def submit(batcher: Batcher, tenant: str, key: str) -> bool:
     return True
 
 
-async def story(batcher: Batcher) -> tuple[list[bool], list[bool]]:
+async def story(database_url: str) -> tuple[list[bool], list[bool]]:
+    writer = DatabaseWriter(connector(connect_args_of(database_url)), lambda: None)
+    batcher = Batcher(writer, committed=lambda _: None)
+    batcher.start()
     held = [asyncio.create_task(submit(batcher, "acme", key)) for key in KEYS]
     await asyncio.sleep(0.05)
     others = await asyncio.gather(*(submit(batcher, "globex", f"free-{number}") for number in range(5)))
-    return await asyncio.gather(*held), others
+    kept_waiting = await asyncio.gather(*held)
+    await batcher.stop()
+    await writer.close()
+    return kept_waiting, others
 
 
 @pytest.mark.usefixtures("tenant")
 def test_keys_that_one_tenant_holds_do_not_keep_another_waiting_in_vain(
-    engine: Engine, owner_transaction: Transaction
+    database_url: str, owner_transaction: Transaction
 ) -> None:
-    batcher = Batcher(DatabaseWriter(engine, {}), committed=lambda _: None)
-    batcher.start()
     with owner_transaction() as app:
         for key in KEYS:
             app.execute(ENQUEUE, {"key": key})
-        held, others = asyncio.run(story(batcher))
-    batcher.stop()
+        held, others = asyncio.run(story(database_url))
     assert (set(held), set(others)) == ({False}, {True})

@@ -51,7 +51,7 @@ def environment(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, 
 
 def command(port: int, *more: str) -> list[str]:
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "worker.http.app:create_app", "--no-access-log"]
-    return [*uvicorn, "--host", "127.0.0.1", "--port", str(port), *more]
+    return [*uvicorn, "--http", "worker.http.wire:Wire", "--host", "127.0.0.1", "--port", str(port), *more]
 
 
 @contextmanager

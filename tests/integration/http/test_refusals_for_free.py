@@ -135,7 +135,7 @@ def test_an_unknown_path(client: httpx.Client, path: str) -> None:
     [
         *[
             (method, CREDIT, "POST")
-            for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+            for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
         ],
         ("GET", SANDBOX, "POST"),
         *[("POST", path, "GET, HEAD") for path in ("/healthz", "/readyz", "/metrics", "/openapi.json")],

@@ -1,10 +1,11 @@
 """Sharing a commit: together, but each with a fate of its own."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -26,28 +27,28 @@ def nothing(_: object) -> None:
     """What is done when there is nothing to do."""
 
 
-def pause(seconds: float) -> Callable[[list[str]], None]:
-    return lambda _: time.sleep(seconds)
+Before = Callable[[list[str]], Awaitable[None]]
 
 
-def until_set(gate: threading.Event) -> Callable[[list[str]], None]:
-    def wait(_: list[str]) -> None:
-        gate.wait(5)
+async def at_once(_: list[str]) -> None:
+    """A transaction that takes no time."""
 
-    return wait
+
+def pause(seconds: float) -> Before:
+    return lambda _: asyncio.sleep(seconds)
 
 
 class Ledger:
-    """A writer: one list of keys per transaction. `before` is called inside each, and may refuse or hang."""
+    """A writer: one list of keys per transaction. `before` is awaited inside each, and may refuse or hang."""
 
-    def __init__(self, before: Callable[[list[str]], None] = nothing) -> None:
+    def __init__(self, before: Before = at_once) -> None:
         self.before = before
         self.transactions: list[list[str]] = []
 
-    def __call__(self, submissions: Sequence[Submission], now: datetime) -> list[Recorded]:
+    async def __call__(self, submissions: Sequence[Submission], now: datetime) -> list[Recorded]:
         assert now.tzinfo is not None
         keys = [key_of(one) for one in submissions]
-        self.before(keys)
+        await self.before(keys)
         self.transactions.append(keys)
         return [Recorded((Accepted(uuid4(), key, "queued", duplicate=False),)) for key in keys]
 
@@ -70,21 +71,25 @@ async def submit_all(batcher: Batcher, keys: Sequence[str]) -> list[str]:
     return await asyncio.gather(*(one(key) for key in keys))
 
 
-def run(ledger: Ledger, keys: Sequence[str], **options: float) -> tuple[list[str], list[str]]:
+@asynccontextmanager
+async def batching(ledger: Ledger, **options: Any) -> AsyncIterator[Batcher]:
+    """A batcher with one writer, or as the options say."""
+    batcher = Batcher(ledger, **{"committed": nothing, "writers": 1, **options})
+    batcher.start()
+    yield batcher
+    await batcher.stop(1)
+
+
+def run(ledger: Ledger, keys: Sequence[str], **options: Any) -> tuple[list[str], list[str]]:
     """The answers, and the keys that were said to be committed."""
     committed: list[str] = []
-    batcher = Batcher(
-        ledger,
-        committed=lambda done: committed.extend(map(key_of, done)),
-        threads=int(options.get("threads", 1)),
-        queue_max=int(options.get("queue_max", 2000)),
-        wait_seconds_max=options.get("wait_seconds_max", 5.0),
-    )
-    batcher.start()
-    try:
-        return asyncio.run(submit_all(batcher, keys)), committed
-    finally:
-        batcher.stop(1)
+
+    async def story() -> list[str]:
+        told = {"committed": lambda done: committed.extend(map(key_of, done))}
+        async with batching(ledger, **{**told, **options}) as batcher:
+            return await submit_all(batcher, keys)
+
+    return asyncio.run(story()), committed
 
 
 def numbered(count: int) -> list[str]:
@@ -109,7 +114,7 @@ def test_a_single_request_does_not_wait_for_company() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("bad"), RuntimeError("bug")])
 def test_a_bad_request_fails_alone(error: Exception) -> None:
-    def before(keys: list[str]) -> None:
+    async def before(keys: list[str]) -> None:
         if "k7" in keys:
             raise error
 
@@ -122,22 +127,36 @@ def test_a_bad_request_fails_alone(error: Exception) -> None:
 def test_nothing_is_said_to_be_committed_before_it_is() -> None:
     order: list[str] = []
 
-    def before(keys: list[str]) -> None:
+    async def before(keys: list[str]) -> None:
         order.append("write")
 
-    batcher = Batcher(Ledger(before), committed=lambda _: order.append("committed"), threads=1)
-    batcher.start()
-    asyncio.run(submit_all(batcher, ["a"]))
-    batcher.stop(1)
+    run(Ledger(before), ["a"], committed=lambda _: order.append("committed"))
     assert order == ["write", "committed"]
+
+
+def test_no_answer_is_given_before_the_transaction_is_over() -> None:
+    async def story() -> None:
+        gate = asyncio.Event()
+        async with batching(Ledger(lambda _: _passed(gate)), writers=2) as batcher:
+            asked = asyncio.ensure_future(submit_all(batcher, numbered(5)))
+            await asyncio.sleep(0.05)
+            assert not asked.done()
+            gate.set()
+            assert await asked == numbered(5)
+
+    asyncio.run(story())
+
+
+async def _passed(gate: asyncio.Event) -> None:
+    await gate.wait()
 
 
 def test_without_a_database_all_are_told_at_once() -> None:
     calls: list[int] = []
 
-    def before(keys: list[str]) -> None:
+    async def before(keys: list[str]) -> None:
         calls.append(len(keys))
-        time.sleep(0.3)
+        await asyncio.sleep(0.3)
         raise Unreachable
 
     started = time.monotonic()
@@ -149,73 +168,104 @@ def test_without_a_database_all_are_told_at_once() -> None:
 
 
 def test_it_goes_on_after_the_database_is_back() -> None:
-    down = threading.Event()
-    down.set()
+    down = [True]
 
-    def before(keys: list[str]) -> None:
-        if down.is_set():
+    async def before(keys: list[str]) -> None:
+        if down[0]:
             raise Unreachable
 
-    async def story(batcher: Batcher) -> tuple[list[str], list[str]]:
-        first = await submit_all(batcher, ["a", "b"])
-        down.clear()
-        return first, await submit_all(batcher, ["a", "b"])
+    async def story() -> tuple[list[str], list[str]]:
+        async with batching(Ledger(before), writers=2) as batcher:
+            first = await submit_all(batcher, ["a", "b"])
+            down[0] = False
+            return first, await submit_all(batcher, ["a", "b"])
 
-    batcher = Batcher(Ledger(before), committed=nothing, threads=2)
-    batcher.start()
-    assert asyncio.run(story(batcher)) == (["refused", "refused"], ["a", "b"])
-    batcher.stop(1)
+    assert asyncio.run(story()) == (["refused", "refused"], ["a", "b"])
 
 
 def test_a_full_queue_refuses_at_once() -> None:
-    gate = threading.Event()
-    ledger = Ledger(until_set(gate))
+    async def story() -> list[str]:
+        gate = asyncio.Event()
+        async with batching(Ledger(lambda _: _passed(gate)), queue_max=10) as batcher:
+            first = asyncio.ensure_future(submit_all(batcher, ["taken"]))
+            await asyncio.sleep(0.05)
+            waiting = asyncio.ensure_future(submit_all(batcher, numbered(10)))
+            await asyncio.sleep(0.05)
+            assert batcher.waiting() == 10
+            extra = await submit_all(batcher, ["too", "many"])
+            gate.set()
+            return [*await first, *await waiting, *extra]
 
-    async def story(batcher: Batcher) -> list[str]:
-        first = asyncio.ensure_future(submit_all(batcher, ["taken"]))
-        await asyncio.sleep(0.05)
-        waiting = asyncio.ensure_future(submit_all(batcher, numbered(10)))
-        await asyncio.sleep(0.05)
-        assert batcher.waiting() == 10
-        started = time.monotonic()
-        extra = await submit_all(batcher, ["too", "many"])
-        assert time.monotonic() - started < 5
-        gate.set()
-        return [*await first, *await waiting, *extra]
-
-    batcher = Batcher(ledger, committed=nothing, threads=1, queue_max=10)
-    batcher.start()
-    assert asyncio.run(story(batcher)) == ["taken", *numbered(10), "refused", "refused"]
-    batcher.stop(1)
+    assert asyncio.run(story()) == ["taken", *numbered(10), "refused", "refused"]
 
 
 def test_a_wait_is_bounded_and_what_nobody_waits_for_is_not_written() -> None:
-    gate = threading.Event()
-    ledger = Ledger(until_set(gate))
+    ledger = Ledger()
 
-    async def story(batcher: Batcher) -> list[str]:
-        hanging = asyncio.ensure_future(submit_all(batcher, ["taken"]))
-        await asyncio.sleep(0.05)
-        waiting = await submit_all(batcher, ["given up"])
-        gate.set()
-        return [*await hanging, *waiting]
+    async def story() -> list[str]:
+        gate = asyncio.Event()
+        ledger.before = lambda _: _passed(gate)
+        async with batching(ledger, wait_seconds_max=0.2) as batcher:
+            hanging = asyncio.ensure_future(submit_all(batcher, ["taken"]))
+            await asyncio.sleep(0.05)
+            waiting = await submit_all(batcher, ["given up"])
+            gate.set()
+            return [*await hanging, *waiting]
 
-    batcher = Batcher(ledger, committed=nothing, threads=1, wait_seconds_max=0.2)
-    batcher.start()
-    assert asyncio.run(story(batcher)) == ["refused", "refused"]
-    batcher.stop(1)
+    assert asyncio.run(story()) == ["refused", "refused"]
     assert "given up" not in ledger.keys
 
 
-def test_stopping_writes_what_waits() -> None:
-    ledger = Ledger(pause(0.01))
+def test_each_wait_has_its_own_end() -> None:
+    """The alarm of those that came first is set anew for those that came after them."""
 
-    async def story(batcher: Batcher) -> list[str]:
-        answers = asyncio.ensure_future(submit_all(batcher, numbered(300)))
-        await asyncio.sleep(0.005)
-        await asyncio.to_thread(batcher.stop, 5)
+    async def story() -> list[list[str]]:
+        async with batching(Ledger(lambda _: _passed(asyncio.Event())), wait_seconds_max=0.2) as batcher:
+            asked = []
+            for key in numbered(4):
+                asked.append(asyncio.ensure_future(submit_all(batcher, [key])))
+                await asyncio.sleep(0.07)
+            return list(await asyncio.wait_for(asyncio.gather(*asked), 30))
+
+    assert asyncio.run(story()) == [["refused"]] * 4
+
+
+def test_who_stops_listening_is_not_written() -> None:
+    ledger = Ledger()
+
+    async def story() -> None:
+        gate = asyncio.Event()
+        ledger.before = lambda _: _passed(gate)
+        async with batching(ledger) as batcher:
+            first = asyncio.ensure_future(submit_all(batcher, ["taken"]))
+            await asyncio.sleep(0.05)
+            leaving = asyncio.ensure_future(batcher.submit(submission("gone")))
+            await asyncio.sleep(0.05)
+            leaving.cancel()
+            gate.set()
+            await first
+
+    asyncio.run(story())
+    assert ledger.keys == {"taken"}
+
+
+def test_stopping_writes_what_waits() -> None:
+    async def story() -> list[str]:
+        async with batching(Ledger(pause(0.01))) as batcher:
+            answers = asyncio.ensure_future(submit_all(batcher, numbered(300)))
+            await asyncio.sleep(0.005)
         return await answers
 
-    batcher = Batcher(ledger, committed=nothing, threads=1)
-    batcher.start()
-    assert asyncio.run(story(batcher)) == numbered(300)
+    assert asyncio.run(story()) == numbered(300)
+
+
+def test_stopping_does_not_wait_for_what_hangs() -> None:
+    async def story() -> None:
+        batcher = Batcher(Ledger(lambda _: _passed(asyncio.Event())), committed=nothing)
+        batcher.start()
+        asked = asyncio.ensure_future(submit_all(batcher, ["a"]))
+        await asyncio.sleep(0.05)
+        await batcher.stop(0.1)
+        asked.cancel()
+
+    asyncio.run(asyncio.wait_for(story(), 30))

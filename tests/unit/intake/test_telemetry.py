@@ -3,6 +3,8 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import datetime
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -10,7 +12,7 @@ from pydantic import SecretStr
 
 from models.errors import NotFound
 from worker.requests import redact
-from worker.telemetry import TaskFailed, configure_logging, describe_error, hide_secrets, reported
+from worker.telemetry import JsonLines, TaskFailed, configure_logging, describe_error, hide_secrets, reported
 
 
 def raised(error: Exception) -> Exception:
@@ -86,6 +88,38 @@ def test_json_lines_have_fields(logs: None, capsys: pytest.CaptureFixture[str]) 
         7,
     )
     assert told["timestamp"].endswith("Z")
+
+
+def test_the_cheap_line_is_the_same_line(logs: None, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json")
+    fields = {
+        "status": 202,
+        "tenant": "acme",
+        "job_id": uuid4(),
+        "api_key": "ada-private",
+        "body": "ada-private",
+        "shown": SecretStr("ada-private"),
+        "Signature": 7,
+        "odd": 'quote " and \n line end, \u00e9',
+    }
+    structlog.get_logger("ledgerbeat.http").info("http.request", **fields)
+    JsonLines("ledgerbeat.http").info("http.request", **fields)
+    printed = capfd.readouterr().err
+    first, second = printed.splitlines()
+    dear, cheap = json.loads(first), json.loads(second)
+    assert datetime.fromisoformat(cheap.pop("timestamp")) >= datetime.fromisoformat(dear.pop("timestamp"))
+    assert list(cheap.items()) == list(dear.items())
+    assert "private" not in printed
+
+
+def test_the_cheap_line_keeps_to_the_level(logs: None, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json")
+    logging.getLogger("ledgerbeat.http").setLevel(logging.WARNING)
+    try:
+        JsonLines("ledgerbeat.http").info("http.request", status=202)
+    finally:
+        logging.getLogger("ledgerbeat.http").setLevel(logging.NOTSET)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_task_fails_with_the_cause_only() -> None:
