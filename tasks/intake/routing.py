@@ -5,11 +5,22 @@ from typing import Any
 
 from tasks.deposits.service import expect_deposits, touch_expected
 from tasks.intake.port import Handler, Route, Routing, Touching
+from tasks.payouts.accounts import pause_providers, resume_providers
+from tasks.payouts.admission import apply_requests, touch_requests
+from tasks.payouts.commands import (
+    apply_approvals,
+    apply_cancellations,
+    apply_failed_marks,
+    apply_paid_marks,
+    apply_rejections,
+    apply_retries,
+    touch_payouts,
+)
 from tasks.policies.service import set_policies
 from tasks.wallets.configuring import apply_configures
 from tasks.wallets.service import apply_awards, apply_credits, apply_debits, apply_transfers, touch_owners
 from tasks.webhooks.notice import Notice
-from tasks.webhooks.service import apply_events, touch_deposits
+from tasks.webhooks.service import apply_events, touch_events
 from worker.catalogue import PROVIDER_EVENT, parse
 
 HANDLERS: dict[str, tuple[Handler[Any], Touching[Any] | None]] = {
@@ -19,6 +30,15 @@ HANDLERS: dict[str, tuple[Handler[Any], Touching[Any] | None]] = {
     "wallets.award": (apply_awards, touch_owners),
     "wallets.configure": (apply_configures, touch_owners),
     "deposits.expect": (expect_deposits, touch_expected),
+    "payouts.request": (apply_requests, touch_requests),
+    "payouts.approve": (apply_approvals, touch_payouts),
+    "payouts.reject": (apply_rejections, touch_payouts),
+    "payouts.cancel": (apply_cancellations, touch_payouts),
+    "payouts.retry": (apply_retries, touch_payouts),
+    "payouts.mark_paid": (apply_paid_marks, touch_payouts),
+    "payouts.mark_failed": (apply_failed_marks, touch_payouts),
+    "providers.pause": (pause_providers, None),
+    "providers.resume": (resume_providers, None),
     "policies.set": (set_policies, None),
 }
 
@@ -27,6 +47,6 @@ ROUTING: Routing = {
         name: Route(partial(parse, name), handler, touching=touching)
         for name, (handler, touching) in HANDLERS.items()
     },
-    PROVIDER_EVENT: Route(Notice.from_args, apply_events, frozenset({"provider"}), touch_deposits),
+    PROVIDER_EVENT: Route(Notice.from_args, apply_events, frozenset({"provider"}), touch_events),
 }
 """No app may claim to be a provider: its `webhooks.event` is an unknown job."""

@@ -9,6 +9,18 @@ from models.errors import UnknownJob
 from worker.catalogue.deposits import DepositExpect
 from worker.catalogue.fields import Arguments
 from worker.catalogue.parsing import parse_as
+from worker.catalogue.payouts import (
+    PayoutApprove,
+    PayoutCancel,
+    PayoutCommand,
+    PayoutMarkFailed,
+    PayoutMarkPaid,
+    PayoutReject,
+    PayoutRequest,
+    PayoutRetry,
+    ProviderPause,
+    ProviderResume,
+)
 from worker.catalogue.policies import PolicySet
 from worker.catalogue.wallets import (
     Award,
@@ -26,6 +38,15 @@ JOBS: Mapping[str, type[Arguments]] = {
     "wallets.award": WalletAward,
     "wallets.configure": WalletConfigure,
     "deposits.expect": DepositExpect,
+    "payouts.request": PayoutRequest,
+    "payouts.approve": PayoutApprove,
+    "payouts.reject": PayoutReject,
+    "payouts.cancel": PayoutCancel,
+    "payouts.retry": PayoutRetry,
+    "payouts.mark_paid": PayoutMarkPaid,
+    "payouts.mark_failed": PayoutMarkFailed,
+    "providers.pause": ProviderPause,
+    "providers.resume": ProviderResume,
     "policies.set": PolicySet,
 }
 """Job name -> schema of its arguments."""
@@ -55,5 +76,15 @@ __all__ = [
     "WalletDebit",
     "WalletTransfer",
     "DepositExpect",
+    "PayoutApprove",
+    "PayoutCancel",
+    "PayoutCommand",
+    "PayoutMarkFailed",
+    "PayoutMarkPaid",
+    "PayoutReject",
+    "PayoutRequest",
+    "PayoutRetry",
+    "ProviderPause",
+    "ProviderResume",
     "PolicySet",
 ]

@@ -60,7 +60,9 @@ def test_an_unknown_job_is_said_to_be_unknown() -> None:
 
 
 @pytest.mark.parametrize("amount", [0, -1, 1.0, 1.5, True, False, "1", None, BIGINT_MAX + 1, 10**400, [], {}])
-@pytest.mark.parametrize("name", ["wallets.credit", "wallets.debit", "wallets.transfer", "deposits.expect"])
+@pytest.mark.parametrize(
+    "name", ["wallets.credit", "wallets.debit", "wallets.transfer", "deposits.expect", "payouts.request"]
+)
 def test_an_amount_is_a_positive_json_integer_within_bigint(name: str, amount: object) -> None:
     assert pointers_of(name, {**example(name), "amount_minor": amount}) == ["/amount_minor"]
 
