@@ -52,6 +52,7 @@ reconciliation_findings = Table(
     CheckConstraint(f"kind IN {FINDING_KINDS}", name="kind"),
     CheckConstraint(f"state IN {FINDING_STATES}", name="state"),
     CheckConstraint("(closed_at IS NULL) = (state = 'open')", name="closed"),
+    Index(None, "tenant", "subject"),
     Index("reconciliation_findings_open_idx", "tenant", "kind", postgresql_where=text("state = 'open'")),
 )
 

@@ -42,6 +42,7 @@ CREATE TABLE reconciliation_findings (
     CONSTRAINT reconciliation_findings_state CHECK (state IN ('open', 'resolved', 'ignored', 'closed')),
     CONSTRAINT reconciliation_findings_closed CHECK ((closed_at IS NULL) = (state = 'open'))
 );
+CREATE INDEX reconciliation_findings_tenant_subject_idx ON reconciliation_findings (tenant, subject);
 CREATE INDEX reconciliation_findings_open_idx ON reconciliation_findings (tenant, kind) WHERE state = 'open';
 
 CREATE TABLE notifications (
@@ -62,6 +63,7 @@ CREATE TABLE notifications (
     CONSTRAINT notifications_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'pending'))
 );
 CREATE INDEX notifications_pending_idx ON notifications (tenant, next_try_at) WHERE state = 'pending';
+CREATE INDEX notifications_gave_up_idx ON notifications (tenant) WHERE state = 'gave_up';
 CREATE INDEX notifications_tenant_id_idx ON notifications (tenant, id);
 
 CREATE TABLE notification_lanes (

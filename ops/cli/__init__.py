@@ -12,6 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from models.errors import LedgerbeatError
 from ops.cli.doctor import doctor
 from ops.cli.jobs import jobs
+from ops.cli.notifications import notifications
+from ops.cli.payouts import payouts
+from ops.cli.providers import providers
 from ops.cli.services import demo, migrate, sandbox, up
 from ops.cli.tenants import tenants
 from ops.cli.verify import verify
@@ -26,7 +29,7 @@ def cli() -> None:
     """Ledgerbeat: a background worker and job scheduler for money."""
 
 
-for command in (up, demo, migrate, sandbox, verify, jobs, wallets, tenants, doctor):
+for command in (up, demo, migrate, sandbox, verify, jobs, payouts, providers, notifications, wallets, tenants, doctor):
     cli.add_command(command)
 
 

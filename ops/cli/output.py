@@ -10,8 +10,12 @@ from uuid import UUID
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
 
+NARROW_COLUMNS = 80
+WIDE_COLUMNS = 200
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -37,11 +41,24 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
         count += 1
-    # cells are others' words, to be shown as they are
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table) if count else click.echo(empty)
+    _console().print(table) if count else click.echo(empty)
+
+
+def print_lines(rows: Iterable[Sequence[str]]) -> None:
+    """Columns without a head, the last of them prose; on a narrow terminal the prose has lines of its own."""
+    console = _console()
+    shown = [[_shown(cell) for cell in row] for row in rows]
+    if console.width < NARROW_COLUMNS:
+        for row in shown:
+            console.print(Text("  ".join(row[:-1])))
+            console.print(Padding(Text(row[-1], overflow="fold"), (0, 0, 0, 2)))
+        return
+    table = Table.grid(
+        *(Column(no_wrap=True) for _ in shown[0][:-1]), Column(overflow="fold"), padding=(0, 2)
+    )
+    for row in shown:
+        table.add_row(*row)
+    console.print(table)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -49,6 +66,14 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         click.echo(f"{name:<{width}}  {_shown(value)}")
+
+
+def _console() -> Console:
+    """For others' words, which are shown as they are; wide when piped."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDE_COLUMNS
+    return console
 
 
 def _shown(value: Any) -> str:

@@ -29,6 +29,7 @@ SECOND = """
         started_at, first_used_at, key_valid_until, {finished} FROM payout_attempts WHERE payout_id = '{id}';
 """
 SET = "UPDATE payouts SET {what} WHERE id = '{id}';"
+SET_STRIPE = "UPDATE payouts SET provider = 'stripe' WHERE id = '{id}';"
 ATTEMPTS_AT_STRIPE = "UPDATE payout_attempts SET provider = 'stripe' WHERE payout_id = '{id}';"
 KIND = "UPDATE ledger_transactions SET kind = '{to}' WHERE subject = 'hold:{id}' AND kind = '{kind}';"
 BREAKS: dict[str, tuple[str, str, set[str]]] = {
@@ -72,8 +73,7 @@ BREAKS: dict[str, tuple[str, str, set[str]]] = {
     ),
     "a payout captured at another provider": (
         "paid",
-        "UPDATE payouts SET provider = 'stripe' WHERE id = '{id}';"
-        + ATTEMPTS_AT_STRIPE,
+        SET_STRIPE + ATTEMPTS_AT_STRIPE,
         {"payout_transactions_move_its_amount"},
     ),
     "a request that is done and made no payout": (
@@ -127,7 +127,8 @@ BREAKS: dict[str, tuple[str, str, set[str]]] = {
     "a reservation of no payout": (
         "paid",
         """INSERT INTO limit_reservations
-            SELECT gen_random_uuid(), tenant, owner, currency, business_date, 1, now() FROM payouts WHERE id = '{id}';""",
+            SELECT gen_random_uuid(), tenant, owner, currency, business_date, 1, now() FROM payouts
+            WHERE id = '{id}';""",
         {"reservations_agree_with_their_payout"},
     ),
     "a history that ends elsewhere": (
