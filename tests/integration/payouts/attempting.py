@@ -1,0 +1,190 @@
+"""Payouts that are really sent: to a sandbox over HTTP, with every clock in the test's hand.
+
+`from tests.integration.payouts.attempting import *` brings the fixtures `sandbox` and `till`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from models.payouts.payout import Attempt
+from models.payouts.rows import attempts_of
+from ops.sandbox.config import SandboxConfig
+from tasks.payouts.attempts import attempt
+from tasks.payouts.dispatch import ATTEMPT, dispatch, tick
+from tasks.payouts.hands import Hands
+from tasks.payouts.resolving import resolve
+from tests.integration.payouts.cashier import Cashier
+from tests.integration.sandbox.running import API_KEY, SECRET, Sandbox, running_sandbox
+from worker.locks import PayoutLocks
+from worker.providers.payouts.accounts import PayoutAccounts
+from worker.providers.sandbox import parse
+from worker.settings import ProviderSettings, TenantSettings
+
+__all__ = ["sandbox", "till", "locks"]
+ENDED = ("paid", "failed", "returned", "cancelled")
+LONG = 500
+"""Ticks; a payout that has not ended by then never will."""
+
+
+def settings_of(base_url: str, tenants: Sequence[str] = ("acme", "globex"), **more: Any) -> dict[str, TenantSettings]:
+    """What the configuration would say of these tenants' accounts at one sandbox."""
+    account = ProviderSettings(
+        name="sandbox",
+        adapter="sandbox",
+        base_url=base_url,
+        api_key=SecretStr(API_KEY),
+        webhook_secrets=(SecretStr(SECRET),),
+        **more,
+    )
+    return {name: TenantSettings(name=name, providers={"sandbox": account}) for name in tenants}
+
+
+@dataclass
+class Till:
+    """A cashier whose payouts go out: dispatches, sends and looks up, one step at a time, at the cashier's `now`."""
+
+    cashier: Cashier
+    sandbox: Sandbox
+    hands: Hands
+    published: list[tuple[str, UUID]] = field(default_factory=list)
+    heard: set[str] = field(default_factory=set)
+
+    def opened(self, amount_minor: int = 10, destination: str = "ba_ada", **others: Any) -> UUID:
+        return self.cashier.opened(amount_minor, destination=destination, **others)
+
+    def later(self, seconds: float) -> None:
+        """Time passes, here and at the provider."""
+        self.cashier.now += timedelta(seconds=seconds)
+        assert self.sandbox.post("/_clock", json={"advance_seconds": seconds}).status_code == 200
+
+    def dispatched(self) -> list[UUID]:
+        """Who is given a place now."""
+        self.published.clear()
+        return dispatch(self.hands)
+
+    def send(self, payout_id: UUID) -> str:
+        """Dispatch, and send this one; its state."""
+        assert payout_id in self.dispatched()
+        attempt(self.hands, payout_id)
+        return self.state(payout_id)
+
+    def look_up(self, payout_id: UUID) -> str:
+        resolve(self.hands, payout_id)
+        return self.state(payout_id)
+
+    def work(self) -> int:
+        """A tick, and all messages that it sends. How many."""
+        self.published.clear()
+        tick(self.hands)
+        messages = list(self.published)
+        for task, payout_id in messages:
+            (attempt if task == ATTEMPT else resolve)(self.hands, payout_id)
+        return len(messages)
+
+    def settle(self) -> None:
+        """The provider pays whatever it has taken, and tells us."""
+        for event in self.events():
+            if event["type"] == "payout.submitted":
+                self.sandbox.post(f"/payouts/{event['data']['id']}/settle", json={"status": "paid"})
+        self.hear()
+
+    def hear(self) -> None:
+        """Every event of the provider that was not told yet comes to its tenant."""
+        for event in self.events():
+            if event["id"] not in self.heard:
+                self.heard.add(event["id"])
+                body = self.sandbox.build_request("POST", "/", json=event).content
+                self.cashier.hear(*parse(body, {"webhook-id": event["id"]}))
+
+    def events(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.sandbox.get("/events", params={"limit": 100}).json()["data"]
+        return found
+
+    def finish(self, *payout_ids: UUID) -> None:
+        """Everything goes on until these have ended, however much time that takes."""
+        for _ in range(LONG):
+            worked = self.work()
+            self.settle()
+            if all(self.state(one) in ENDED for one in payout_ids):
+                return
+            self.later(0.5 if worked else 20)
+        raise AssertionError({one: self.payout(one) for one in payout_ids})
+
+    def state(self, payout_id: UUID) -> str:
+        return self.cashier.state(payout_id)
+
+    def payout(self, payout_id: UUID) -> dict[str, Any]:
+        return self.cashier.payout(payout_id)
+
+    def attempts(self, payout_id: UUID) -> list[Attempt]:
+        with self.cashier.transaction() as session:
+            return attempts_of(session, [payout_id])[payout_id]
+
+    def outcomes(self, payout_id: UUID) -> list[str]:
+        return [one.outcome for one in self.attempts(payout_id)]
+
+    def account(self, **values: Any) -> dict[str, Any]:
+        """The account at the sandbox, after setting these columns."""
+        if values:
+            columns = ", ".join(f"{name} = :{name}" for name in values)
+            with self.cashier.transaction() as session:
+                session.execute(
+                    text(f"UPDATE provider_accounts SET {columns} WHERE tenant = 'acme' AND provider = 'sandbox'"),  # noqa: S608
+                    values,
+                )
+        [row] = self.cashier.rows("SELECT * FROM provider_accounts WHERE (tenant, provider) = (:tenant, 'sandbox')")
+        return row
+
+    def left(self, payout_id: UUID) -> tuple[int, int]:
+        """How often money left for the payout at the provider, over all its attempts, and how often it came back."""
+        truth = self.sandbox.get("/_truth").json()["payouts"]
+        ours = [flows for reference, flows in truth.items() if reference.startswith(payout_id.hex)]
+        return sum(one["left"]["times"] for one in ours), sum(one["back"]["times"] for one in ours)
+
+    def findings(self) -> list[str]:
+        rows = self.cashier.rows("SELECT kind FROM reconciliation_findings WHERE tenant = :tenant ORDER BY id")
+        return [row["kind"] for row in rows]
+
+    def with_hands(self, **others: Any) -> Hands:
+        return replace(self.hands, **others)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Settles by hand; a call that times out is answered 504 at once."""
+    config = SandboxConfig(api_key=API_KEY, settle_seconds=None, hang_seconds=0.01)
+    with running_sandbox(config) as client:
+        yield client
+
+
+@pytest.fixture
+def locks(redis_url: str) -> Iterator[PayoutLocks]:
+    locks = PayoutLocks(redis_url)
+    yield locks
+    locks.close()
+
+
+@pytest.fixture
+def till(cashier: Cashier, sandbox: Sandbox, locks: PayoutLocks) -> Iterator[Till]:
+    """At "acme" and "globex", with 100,000 in ada's wallet."""
+    published: list[tuple[str, UUID]] = []
+    accounts = PayoutAccounts(settings_of(str(sandbox.base_url)))
+    hands = Hands(
+        cashier.transaction,
+        accounts,
+        locks,
+        lambda task, payout_id: published.append((task, payout_id)),
+        clock=lambda: cashier.now,
+        sleep=lambda _seconds: None,
+        chance=lambda: 0.0,
+    )
+    cashier.fund("ada", 99_000)
+    yield Till(cashier, sandbox, hands, published)
+    accounts.close()
