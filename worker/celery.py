@@ -64,6 +64,7 @@ def configuration_of(broker_url: str) -> dict[str, Any]:
         "task_routes": {
             "intake.*": {"queue": INTAKE_QUEUE},
             "schedules.*": {"queue": INTAKE_QUEUE},
+            "notifications.dispatch": {"queue": INTAKE_QUEUE},
             "notifications.*": {"queue": NOTIFICATIONS_QUEUE},
             "payouts.dispatch": {"queue": INTAKE_QUEUE},
             "payouts.*": {"queue": PAYOUTS_QUEUE},

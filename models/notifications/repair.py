@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models import audit
@@ -40,8 +40,10 @@ LIST = text(f"""
     {FITTING} ORDER BY id DESC LIMIT :rows
 """)
 
-# Locked, and the oldest first, so that the versions of a subject stay together.
-PICK = text(f"SELECT id, tenant {FITTING} ORDER BY id LIMIT :rows FOR NO KEY UPDATE")
+# The oldest first, so that the versions of a subject stay together.
+CHOOSE = f"SELECT id, tenant {FITTING} ORDER BY id LIMIT :rows"
+PICK = text(CHOOSE)
+LOCK = text(f"{CHOOSE} FOR NO KEY UPDATE")
 
 REDELIVER = text("""
     UPDATE notifications SET state = 'pending', tries = 0, next_try_at = :now, delivered_at = NULL
@@ -53,9 +55,17 @@ REOPEN = text("""
 """)
 
 
-def list_notifications(session: Session, wanted: Wanted, *, rows: int) -> list[RowMapping]:
+def list_notifications(session: Session, wanted: Wanted, *, rows: int) -> list[dict[str, Any]]:
     """The newest that fit, newest first."""
-    return list(session.execute(LIST, _values(wanted, rows)).mappings())
+    return [dict(row) for row in session.execute(LIST, _values(wanted, rows)).mappings()]
+
+
+def choose(session: Session, wanted: Wanted, *, rows: int, locked: bool = False) -> dict[str, list[int]]:
+    """The ids of the oldest that fit, by tenant."""
+    found = sorted(
+        (row.tenant, row.id) for row in session.execute(LOCK if locked else PICK, _values(wanted, rows))
+    )
+    return {tenant: [one for _, one in own] for tenant, own in groupby(found, key=lambda row: row[0])}
 
 
 def redeliver(
@@ -72,8 +82,7 @@ def redeliver(
 
     Whatever kept the lanes of these tenants still, 410 Gone too, is forgotten. One audit event per tenant.
     """
-    found = sorted((row.tenant, row.id) for row in session.execute(PICK, _values(wanted, rows)))
-    by_tenant = {tenant: [one for _, one in own] for tenant, own in groupby(found, key=lambda row: row[0])}
+    by_tenant = choose(session, wanted, rows=rows, locked=True)
     for tenant, ids in by_tenant.items():
         session.execute(REDELIVER, {"ids": ids, "now": require_aware(now)})
         session.execute(REOPEN, {"tenant": tenant})

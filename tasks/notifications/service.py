@@ -31,7 +31,7 @@ from worker.notifying import Answer, Endpoint, Letter, Sender
 ROUND_MAX = 16
 """Sent at a time to one receiver; to one that fails, one."""
 LANES_MAX = 8
-"""Served at a time, by all workers: half of the threads of one, so that slow receivers leave it room."""
+"""Served at a time, by all workers: a third of the threads of one, so that slow receivers leave payouts room."""
 TURN_SECONDS = 10.0
 DISPATCH_SECONDS = 45
 LEASE_SECONDS = 60
