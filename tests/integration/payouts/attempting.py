@@ -33,7 +33,9 @@ LONG = 500
 """Ticks; a payout that has not ended by then never will."""
 
 
-def settings_of(base_url: str, tenants: Sequence[str] = ("acme", "globex"), **more: Any) -> dict[str, TenantSettings]:
+def settings_of(
+    base_url: str, tenants: Sequence[str] = ("acme", "globex"), **more: Any
+) -> dict[str, TenantSettings]:
     """What the configuration would say of these tenants' accounts at one sandbox."""
     account = ProviderSettings(
         name="sandbox",
@@ -134,12 +136,12 @@ class Till:
         """The account at the sandbox, after setting these columns."""
         if values:
             columns = ", ".join(f"{name} = :{name}" for name in values)
+            where = "WHERE (tenant, provider) = ('acme', 'sandbox')"
             with self.cashier.transaction() as session:
-                session.execute(
-                    text(f"UPDATE provider_accounts SET {columns} WHERE tenant = 'acme' AND provider = 'sandbox'"),  # noqa: S608
-                    values,
-                )
-        [row] = self.cashier.rows("SELECT * FROM provider_accounts WHERE (tenant, provider) = (:tenant, 'sandbox')")
+                session.execute(text(f"UPDATE provider_accounts SET {columns} {where}"), values)  # noqa: S608
+        [row] = self.cashier.rows(
+            "SELECT * FROM provider_accounts WHERE (tenant, provider) = (:tenant, 'sandbox')"
+        )
         return row
 
     def left(self, payout_id: UUID) -> tuple[int, int]:
@@ -149,7 +151,9 @@ class Till:
         return sum(one["left"]["times"] for one in ours), sum(one["back"]["times"] for one in ours)
 
     def findings(self) -> list[str]:
-        rows = self.cashier.rows("SELECT kind FROM reconciliation_findings WHERE tenant = :tenant ORDER BY id")
+        rows = self.cashier.rows(
+            "SELECT kind FROM reconciliation_findings WHERE tenant = :tenant ORDER BY id"
+        )
         return [row["kind"] for row in rows]
 
     def with_hands(self, **others: Any) -> Hands:

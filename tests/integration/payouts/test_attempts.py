@@ -110,7 +110,9 @@ def test_a_lock_that_was_lost_to_another_stops_the_call(till: Till, redis_url: s
         assert call(till.hands, claimed, account, lock) == NotSent("lock_lost")
         with redis.Redis.from_url(redis_url) as client:
             client.flushdb()
-        assert isinstance(call(till.hands, claimed, account, lock), Submitted), "lost with Redis, it is ours again"
+        assert isinstance(call(till.hands, claimed, account, lock), Submitted), (
+            "lost with Redis, it is ours again"
+        )
 
 
 def test_a_process_that_slept_sends_nothing(till: Till) -> None:
@@ -122,7 +124,11 @@ def test_a_process_that_slept_sends_nothing(till: Till) -> None:
     [sent] = till.attempts(payout_id)
     assert (sent.outcome, sent.error_code) == ("not_sent", "too_late")
     till.finish(payout_id)
-    assert (till.state(payout_id), till.left(payout_id), till.outcomes(payout_id)) == ("paid", (1, 0), ["paid"])
+    assert (till.state(payout_id), till.left(payout_id), till.outcomes(payout_id)) == (
+        "paid",
+        (1, 0),
+        ["paid"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,9 +144,7 @@ def test_a_process_that_slept_sends_nothing(till: Till) -> None:
         ("garbage", "in_doubt", "in_doubt", 1),
     ],
 )
-def test_every_fault_comes_to_its_state(
-    till: Till, fault: str, state: str, outcome: str, left: int
-) -> None:
+def test_every_fault_comes_to_its_state(till: Till, fault: str, state: str, outcome: str, left: int) -> None:
     payout_id = till.opened(10, f"fault:{fault}")
     assert till.send(payout_id) == state
     assert till.outcomes(payout_id) == [outcome]
