@@ -135,6 +135,7 @@ CREATE TABLE payout_attempts (
 -- Never a second key while the first may have paid.
 CREATE UNIQUE INDEX payout_attempts_alive_idx ON payout_attempts (payout_id)
     WHERE outcome IN ('sending', 'not_sent', 'in_doubt', 'submitted', 'paid');
+CREATE INDEX payout_attempts_finished_idx ON payout_attempts (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX payout_attempts_object_idx ON payout_attempts (tenant, provider, object_id)
     WHERE object_id IS NOT NULL;
 CREATE TRIGGER payout_attempts_kept BEFORE DELETE OR TRUNCATE ON payout_attempts

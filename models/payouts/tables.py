@@ -111,6 +111,7 @@ payout_attempts = Table(
     Index(
         "payout_attempts_alive_idx", "payout_id", unique=True, postgresql_where=text(f"outcome IN {LIVE_OUTCOMES}")
     ),
+    Index("payout_attempts_finished_idx", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     Index(
         "payout_attempts_object_idx",
         "tenant",

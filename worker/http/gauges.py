@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.jobs.outcomes import UNKNOWN_NAME
 from worker.catalogue import JOBS, PROVIDER_EVENT
+from worker.http.payout_gauges import PayoutSnapshot, look_at_payouts, show_payouts
 from worker.http.probing import Probe
 from worker.telemetry import describe_error
 
@@ -65,6 +66,7 @@ class Snapshot:
     outcomes: Rows
     mismatches: Rows
     last_verify: Rows
+    payouts: PayoutSnapshot
 
 
 class DatabaseGauges:
@@ -89,7 +91,8 @@ def _look(engine: Engine) -> Snapshot:
             *(
                 _rows(connection, sql)
                 for sql in (TENANTS, OPEN_JOBS, PARKED, OUTCOMES, MISMATCHES, LAST_VERIFY)
-            )
+            ),
+            payouts=look_at_payouts(connection),
         )
 
 
@@ -117,6 +120,7 @@ def _shown(snapshot: Snapshot) -> Iterator[Metric]:
     yield _outcomes(snapshot.outcomes)
     yield _mismatches(snapshot)
     yield from _last_verify(snapshot.last_verify)
+    yield from show_payouts(snapshot.payouts)
 
 
 def _paused(tenants: Rows) -> Metric:
