@@ -73,8 +73,8 @@ def test_an_unknown_reference_is_not_found(provider: PayoutProvider) -> None:
     [
         ("decline_retryable:1", Declined("bank_unavailable", retryable=True), 0),
         ("decline_final", Declined("account_closed", retryable=False), 0),
-        ("error_500", InDoubt("http_500"), 0),
-        ("error_500_after", InDoubt("http_500"), 1),
+        ("error_500", InDoubt("internal_error"), 0),
+        ("error_500_after", InDoubt("internal_error"), 1),
         ("garbage", InDoubt("unreadable_answer"), 1),
         ("rate_limit:7", NotSent("rate_limited", 7.0), 0),
     ],
@@ -96,7 +96,7 @@ def test_a_key_that_holds_another_payout_is_in_doubt_not_declined(
     sandbox: Sandbox, provider: PayoutProvider
 ) -> None:
     provider.send(order())
-    assert provider.send(order(amount_minor=9)) == InDoubt("http_422")
+    assert provider.send(order(amount_minor=9)) == InDoubt("idempotency_key_reused")
 
 
 def test_what_the_sandbox_refuses_to_read_is_final(provider: PayoutProvider) -> None:
@@ -133,14 +133,16 @@ PAYOUT = {"id": "po_1", "reference": "7f3a-1", "amount_minor": 1250, "currency":
         (Reply(201, []), InDoubt("unreadable_answer")),
         (Reply(204, raw=b""), InDoubt("http_204")),
         (Reply(302, headers={"location": "/payouts"}), InDoubt("http_302")),
-        (Reply(402, {"code": "x"}), InDoubt("http_402")),
+        (Reply(402, {"code": "x"}), InDoubt("x")),
+        (Reply(402, {"code": "x", "retryable": "true"}), InDoubt("x")),
         (Reply(402, {"code": "a b <secret>", "retryable": True}), Declined("http_402", retryable=True)),
         (Reply(403, raw=b"<html>"), Stopped("http_403")),
-        (Reply(404, {"code": "not_found"}), InDoubt("http_404")),
-        (Reply(422, {"code": "never_heard_of"}), InDoubt("http_422")),
+        (Reply(404, {"code": "not_found"}), InDoubt("not_found")),
+        (Reply(422, {"code": "never_heard_of"}), InDoubt("never_heard_of")),
         (Reply(429, raw=b"slow down"), NotSent("http_429")),
         (Reply(429, {}, {"retry-after": "nonsense"}), NotSent("http_429")),
-        (Reply(503, {"code": "invalid_request"}), InDoubt("http_503")),
+        (Reply(503, {"code": "invalid_request"}), InDoubt("invalid_request")),
+        (Reply(500, raw=b"oops"), InDoubt("http_500")),
     ],
 )
 def test_an_answer_means_what_its_row_says(server: Replaying, reply: Reply, expected: Answer) -> None:

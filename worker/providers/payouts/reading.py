@@ -23,6 +23,12 @@ def json_answer(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def child(record: object, name: str) -> Mapping[str, Any]:
+    """The object at `name`; empty when it is missing or something else, or `record` is no object."""
+    value = record.get(name) if isinstance(record, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
 def safe_code(value: object, otherwise: str) -> str:
     """A vendor's error code, safe to log and to store; `otherwise` for anything else."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else otherwise

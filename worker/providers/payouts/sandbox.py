@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, get_args
 from urllib.parse import urlencode
 
+from worker.providers.payouts import errors
+from worker.providers.payouts.errors import ANY, Refusal, Row
 from worker.providers.payouts.port import (
     Answer,
-    Declined,
     Found,
     InDoubt,
     Instruction,
@@ -16,7 +17,6 @@ from worker.providers.payouts.port import (
     NotSent,
     ObjectStatus,
     Sighting,
-    Stopped,
     Submitted,
     Unsure,
 )
@@ -24,23 +24,25 @@ from worker.providers.payouts.reading import json_answer, retry_after, safe_code
 from worker.providers.payouts.wire import Lost, NotSentAtAll, Reply, Wire
 from worker.settings import ProviderSettings
 
-ANY = "*"
 STATUSES: Mapping[object, ObjectStatus] = {status: status for status in get_args(ObjectStatus)}
 
-# (HTTP status, `code` of the body) -> what it means. What is in no row is in doubt.
-# Source of every row: ops/sandbox/README.md, "Routes" and "Keys"; the rows above 5xx say that nothing happened.
-ERRORS: Mapping[tuple[int, str], type[NotSent | Declined | Stopped]] = {
-    (400, "malformed_json"): Declined,
-    (400, "missing_idempotency_key"): Declined,
-    (400, "bad_idempotency_key"): Declined,
-    (413, "body_too_large"): Declined,
-    (415, "unsupported_media_type"): Declined,
-    (422, "invalid_request"): Declined,  # the key is left free
-    (429, ANY): NotSent,
-    (401, ANY): Stopped,
-    (403, ANY): Stopped,
-    # Missing on purpose: 422 idempotency_key_reused (another payout lives under this key), every 5xx, 404.
-}
+_README = "ops/sandbox/README.md"
+
+# (HTTP status, kind, `code` of the body) -> what it means. What is in no row is in doubt. Missing on purpose: 422
+# idempotency_key_reused (another payout lives under this key), 404 (not the sandbox's address) and every 5xx.
+ERRORS: tuple[Row, ...] = (
+    Row(429, ANY, ANY, "not_sent", f"{_README}: rate_limit, no money moves"),
+    Row(401, ANY, ANY, "stop", f"{_README}: everything wants the bearer key"),
+    Row(403, ANY, ANY, "stop", f"{_README}: everything wants the bearer key"),
+    Row(402, "retryable", ANY, "declined_retryable", f"{_README}: declined, retryable true"),
+    Row(402, "final", ANY, "declined_final", f"{_README}: declined, retryable false"),
+    Row(400, ANY, "malformed_json", "declined_final", f"{_README}: refused requests leave the key free"),
+    Row(400, ANY, "missing_idempotency_key", "declined_final", f"{_README}: the same"),
+    Row(400, ANY, "bad_idempotency_key", "declined_final", f"{_README}: the same"),
+    Row(413, ANY, "body_too_large", "declined_final", f"{_README}: the same"),
+    Row(415, ANY, "unsupported_media_type", "declined_final", f"{_README}: the same"),
+    Row(422, ANY, "invalid_request", "declined_final", f"{_README}: the same"),
+)
 
 
 def build(
@@ -101,16 +103,10 @@ def _answer(reply: Reply, instruction: Instruction) -> Answer:
     body = json_answer(reply.body)
     if reply.status == 201:
         return _submitted(body, instruction)
+    retryable = body.get("retryable")
+    kind = "retryable" if retryable is True else "final" if retryable is False else ""
     code = safe_code(body.get("code"), f"http_{reply.status}")
-    if reply.status == 402:
-        retryable = body.get("retryable")
-        return Declined(code, retryable) if isinstance(retryable, bool) else InDoubt("http_402")
-    kind = ERRORS.get((reply.status, code)) or ERRORS.get((reply.status, ANY))
-    if kind is Declined:
-        return Declined(code, retryable=False)
-    if kind is NotSent:
-        return NotSent(code, retry_after(reply.headers))
-    return Stopped(code) if kind is Stopped else InDoubt(f"http_{reply.status}")
+    return errors.answer(ERRORS, Refusal(reply.status, kind, code, retry_after(reply.headers)))
 
 
 def _submitted(body: Mapping[str, Any], instruction: Instruction) -> Answer:

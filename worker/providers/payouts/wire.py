@@ -49,6 +49,12 @@ class Wire:
         self._timeout_seconds = timeout_seconds
         self._ssl_context = httpx.create_ssl_context() if base_url.startswith("https:") else None
 
+    def call_url(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
+        """The same for a whole URL, which must be below the base: keys go nowhere else. Raises NotSentAtAll, Lost."""
+        if not url.startswith(f"{self._base_url}/"):
+            raise NotSentAtAll("other_address")
+        return self.call(method, url.removeprefix(self._base_url), headers, body)
+
     def call(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         """The answer to `method base_url + target`, whatever its status. Raises NotSentAtAll, Lost.
 
