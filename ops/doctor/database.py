@@ -10,6 +10,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from ops.doctor.backlog import check_backlog, check_beat
 from ops.doctor.findings import Finding, first_line, ok, problem, warning
+from ops.doctor.payouts import check_payouts
 from worker.database import make_engine
 from worker.http.readiness import MIGRATIONS
 from worker.settings import Settings
@@ -22,9 +23,10 @@ STATEMENT_SECONDS = 2
 TRIGGERS = frozenset({
     "accounts_keep_identity", "accounts_stay", "audit_events_append_only", "ledger_entries_append_only",
     "ledger_entries_balanced", "ledger_mismatches_append_only", "ledger_transactions_append_only",
-    "webhook_deliveries_append_only",
+    "payout_attempts_kept", "payout_events_append_only", "payout_moves_fixed", "payouts_begin", "payouts_kept",
+    "payouts_move", "webhook_deliveries_append_only",
 })  # fmt: skip
-APPEND_ONLY = ("ledger_entries", "ledger_transactions", "audit_events")
+APPEND_ONLY = ("ledger_entries", "ledger_transactions", "audit_events", "payout_events", "payout_moves")
 
 WHO = text("""
     SELECT current_user AS name, EXISTS (SELECT FROM pg_roles WHERE rolname = :role) AS exists,
@@ -78,6 +80,7 @@ def _looks(connection: Connection, settings: Settings) -> Iterator[Finding]:
     yield from _tenants(connection, settings)
     yield from check_beat(connection)
     yield from check_backlog(connection)
+    yield from check_payouts(connection, settings)
 
 
 def _version(connection: Connection) -> Finding:

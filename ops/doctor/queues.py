@@ -1,6 +1,6 @@
 """Redis, the broker, and the workers behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ops.doctor.findings import Finding, first_line, ok, problem, warning
-from worker.celery import configuration_of
+from worker.celery import QUEUES, configuration_of
 from worker.settings import Settings
 
 SECONDS = 1
@@ -47,17 +47,26 @@ def check_broker(settings: Settings) -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - each transport raises its own
         fix = "start the broker; see LEDGERBEAT_BROKER_URL (default: LEDGERBEAT_REDIS_URL)"
         return [problem("broker", f"cannot be used: {first_line(error)}", fix)]
-    return [ok("broker", "takes a connection"), _workers(app)]
+    return [ok("broker", "takes a connection"), *_workers(app)]
 
 
-def _workers(app: Celery) -> Finding:
-    answers: Sequence[dict[str, Any]] = app.control.ping(timeout=PING_SECONDS) or []
+def _workers(app: Celery) -> Iterator[Finding]:
+    """Who answers, and whether each queue has somebody who takes from it."""
+    answers: Sequence[dict[str, Any]] = (
+        app.control.broadcast("active_queues", reply=True, timeout=PING_SECONDS) or []
+    )
     if not answers:
         fix = "start one: celery -A worker worker --without-gossip --without-mingle -E"
-        return problem("workers", f"none answered a ping within {PING_SECONDS:g} s", fix)
-    return ok(
-        "workers", f"{len(answers)} answered: {', '.join(sorted(name for one in answers for name in one))}"
-    )
+        yield problem("workers", f"none answered a ping within {PING_SECONDS:g} s", fix)
+        return
+    workers = {name: taken for one in answers for name, taken in one.items()}
+    yield ok("workers", f"{len(workers)} answered: {', '.join(sorted(workers))}")
+    taken = {queue["name"] for queues in workers.values() for queue in queues}
+    if missing := sorted(set(QUEUES) - taken):
+        fix = f"start one: celery -A worker worker -Q {','.join(missing)} -n {missing[0]}@%h (README: Run it for real)"
+        yield problem("queues", f"no worker takes from: {', '.join(missing)}", fix)
+    else:
+        yield ok("queues", f"each has a worker: {', '.join(QUEUES)}")
 
 
 def _client(url: str) -> redis.Redis:

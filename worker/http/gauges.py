@@ -60,13 +60,13 @@ Rows = Sequence[Any]
 class Snapshot:
     """One look at the database."""
 
+    payouts: PayoutSnapshot
     tenants: Rows
     open_jobs: Rows
     parked: Rows
     outcomes: Rows
     mismatches: Rows
     last_verify: Rows
-    payouts: PayoutSnapshot
 
 
 class DatabaseGauges:
@@ -88,11 +88,11 @@ class DatabaseGauges:
 def _look(engine: Engine) -> Snapshot:
     with engine.connect() as connection:
         return Snapshot(
+            look_at_payouts(connection),
             *(
                 _rows(connection, sql)
                 for sql in (TENANTS, OPEN_JOBS, PARKED, OUTCOMES, MISMATCHES, LAST_VERIFY)
             ),
-            payouts=look_at_payouts(connection),
         )
 
 

@@ -56,10 +56,10 @@ def celery(command: list[str], environment: dict[str, str], folder: Path) -> Ite
 
 
 @contextmanager
-def worker(environment: dict[str, str], folder: Path) -> Iterator[CeleryProcess]:
+def worker(environment: dict[str, str], folder: Path, *arguments: str) -> Iterator[CeleryProcess]:
     """A worker that is ready for messages."""
     with celery(
-        ["worker", "-l", "info", "--without-gossip", "--without-mingle"], environment, folder
+        ["worker", "-l", "info", "--without-gossip", "--without-mingle", *arguments], environment, folder
     ) as running:
         until(lambda: "ready." in running.printed(), within_seconds=60, what="the worker")
         yield running
