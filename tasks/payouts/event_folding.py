@@ -12,6 +12,7 @@ from models.payouts.payout import Attempt, Payout
 from models.payouts.states import LIVE_OUTCOMES, State
 from models.reconciliation import Finding
 from tasks.payouts.event_rules import DUPLICATE, Advance, Decision, Ignore, decide
+from tasks.payouts.verdicts import was_sent
 from worker.providers.port import ProviderEvent
 
 NO_REASON = {"failed": "provider_failed", "returned": "provider_returned"}
@@ -66,18 +67,17 @@ class Case:
         return decision
 
     def _go(self, state: State, told: Told, now: datetime) -> None:
-        attempt = self.attempts[told.attempt_no]
-        after = _after(self.payout, attempt, state, told.event)
+        attempt, event = self.attempts[told.attempt_no], told.event
+        object_id = event.object_id or attempt.object_id
+        self._set(attempt, now, outcome=state, error_code=_code(event, state), object_id=object_id)
+        after = _after(self.payout, state, event, self._attempts_made, object_id)
         self.moves.append(_move(self.payout, after, told, now))
-        self._set(
-            attempt,
-            now,
-            outcome=state,
-            error_code=after.failure_code,
-            object_id=told.event.object_id or attempt.object_id,
-        )
         self.payout = replace(after, version=self.payout.version + 1)
         self.learned = False
+
+    @property
+    def _attempts_made(self) -> int:
+        return sum(was_sent(one) for one in self.attempts.values())
 
     def _spare_the_waiting(self, attempt_no: int, now: datetime) -> None:
         """The next attempt, if it waits to be sent, must not be: this one was done after all."""
@@ -96,20 +96,20 @@ class Case:
             self.learned = True
 
 
-def _after(payout: Payout, attempt: Attempt, state: State, event: ProviderEvent) -> Payout:
-    """An attempt counts when it was sent: of one that was not, or whose answer is still out, we learn it here."""
-    uncounted = payout.state == "sending" or (attempt.outcome == "not_sent" and attempt.error_code != "lost")
+def _after(
+    payout: Payout, state: State, event: ProviderEvent, attempts_made: int, object_id: str | None
+) -> Payout:
     return replace(
         payout,
         state=state,
-        attempts_made=payout.attempts_made + uncounted,
+        attempts_made=attempts_made,
         next_attempt_at=None,
         cooldown_until=None,
         claimed_until=None,
         dispatched_until=None,
         in_doubt_since=None,
         next_lookup_at=None,
-        provider_reference=event.object_id or attempt.object_id or payout.provider_reference,
+        provider_reference=object_id or payout.provider_reference,
         failure_code=_code(event, state),
         sequence=payout.sequence if event.sequence is None else event.sequence,
     )

@@ -36,7 +36,7 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """An earlier event of the same object is still missing, and may change what this one means."""
+    """Another event of the same object is still missing, and may change what this one means."""
 
     reason: str
 
@@ -60,6 +60,8 @@ OTHER_OBJECT = Ignore("other_object", "duplicate_at_provider")
 TAKEN_BACK_BEFORE = Ignore("stale", "late_reversal")
 """That it was paid is told only after that it failed: the money has come back already."""
 TOO_EARLY = Wait("awaiting_earlier")
+UNDECIDED = Wait("awaiting_verdict")
+"""Taken after all, or told of late what was declined?"""
 
 TAKEN = Advance(("submitted",))
 PAID = Advance(("paid",))
@@ -131,7 +133,7 @@ def decide(
 ) -> Decision:
     """The effect on `payout` of an event about `attempt`, one of its `attempts`.
 
-    `patient`: a missing earlier event may still be waited for.
+    `patient`: a missing event may still be waited for.
     """
     if None not in (attempt.object_id, event.object_id) and attempt.object_id != event.object_id:
         return OTHER_OBJECT
@@ -143,7 +145,7 @@ def decide(
         told_late = event.move == "payout_paid" and payout.state == "failed"
         return TAKEN_BACK_BEFORE if told_late else STALE
     if attempt.outcome in NOT_DONE_OUTCOMES:
-        return _not_done(payout, event)
+        return _not_done(payout, attempt, event, patient)
     if attempt.outcome == "failed" and payout.state in DUE_STATES:
         return _failed_before(event)
     return _by_state(payout, event, patient)
@@ -180,11 +182,18 @@ def _with_rival(attempt: Attempt, event: ProviderEvent) -> Decision:
     return SUPERSEDED
 
 
-def _not_done(payout: Payout, event: ProviderEvent) -> Decision:
-    """Declined or not found, says our record. If nothing else was done since, the provider is right."""
+def _not_done(payout: Payout, attempt: Attempt, event: ProviderEvent, patient: bool) -> Decision:
+    """Declined or not found, says our record. If nothing else was done since, the provider is right.
+
+    Adyen tells first that a transfer was received, then that it was refused, of one that its answer has refused.
+    """
     if event.move == "payout_failed":
-        return KNOWN_FAILURE
-    return RULES[move_of(event)][payout.state] if payout.state in DUE_STATES else IMPOSSIBLE
+        return TOO_EARLY if patient and is_early(payout, event) else KNOWN_FAILURE
+    if payout.state not in DUE_STATES:
+        return IMPOSSIBLE
+    if event.move == "payout_submitted" and attempt.outcome == "declined" and patient:
+        return UNDECIDED
+    return RULES[move_of(event)][payout.state]
 
 
 def _failed_before(event: ProviderEvent) -> Decision:

@@ -28,7 +28,7 @@ from tasks.payouts.event_rules import Advance, Decision, Ignore, Reject, Wait
 from worker.providers.port import ProviderEvent
 
 PATIENCE = timedelta(seconds=60)
-"""How long after its arrival an event waits for an earlier one of the same object."""
+"""How long after its arrival an event waits for another one of the same object."""
 
 SAVE_ATTEMPTS = text("""
     UPDATE payout_attempts a SET
@@ -169,8 +169,8 @@ def _save(session: Session, tenant: Tenant, cases: Sequence[Case], now: datetime
         session.execute(SAVE_SEQUENCES, {"sequences": _json(learned), "now": now})
     note(session, [one for case in cases for one in case.notes], now=now)
     record_findings(session, [one for case in cases for one in case.findings], now=now)
-    advanced = [case for case in cases if case.moves or case.learned]
-    wake(session, tenant.name, {key for case in advanced for key in _wait_keys(case)}, now=now)
+    news = [case for case in cases if case.moves or case.learned or case.changed]
+    wake(session, tenant.name, {key for case in news for key in _wait_keys(case)}, now=now)
 
 
 def _rounds(cases: Sequence[Case]) -> list[list[Any]]:

@@ -4,6 +4,7 @@ Which of the two a request is, its headers decide, for the signature and for the
 signature says nothing of the body around it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -79,7 +80,9 @@ TRANSFER_MOVES: Mapping[str, Move] = {
     "returned": "payout_returned",
 }
 PAYOUT_CATEGORIES = ("bank", "card")
-"""Outgoing transfers of other categories stay within the platform."""
+"""Other outgoing transfers stay within the platform. An `internal` one is a payout when it has our reference."""
+OUR_REFERENCE = re.compile(r"[0-9a-f]{32}-[1-9][0-9]*")
+"""models.payouts.payout.attempt_reference"""
 
 # docs.adyen.com/development-resources/currency-codes: all other currencies are as in ISO 4217.
 EXPONENTS: Mapping[str, int] = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
@@ -215,7 +218,7 @@ def _transfer_details(data: Mapping[str, Any], seen: ProviderEvent) -> Mapping[s
         return {}
     if not seen.event_key.startswith("transfer:"):
         raise fields.NotUnderstood("data.id or data.sequenceNumber is missing")
-    if data.get("direction") != "outgoing" or data.get("category") not in PAYOUT_CATEGORIES:
+    if not _is_payout(data, seen):
         return {}
     move, amount = TRANSFER_MOVES.get(fields.label(data.get("status"))), fields.child(data, "amount")
     if move is None:  # `error` too: it proves nothing
@@ -224,6 +227,11 @@ def _transfer_details(data: Mapping[str, Any], seen: ProviderEvent) -> Mapping[s
         move, lambda: fields.iso_money(amount.get("value"), amount.get("currency"), exponent)
     )
     return {"move": move, "code": _transfer_code(data, move)} | money
+
+
+def _is_payout(data: Mapping[str, Any], seen: ProviderEvent) -> bool:
+    is_ours = data.get("category") == "internal" and bool(OUR_REFERENCE.fullmatch(seen.reference or ""))
+    return data.get("direction") == "outgoing" and (is_ours or data.get("category") in PAYOUT_CATEGORIES)
 
 
 def _transfer_code(data: Mapping[str, Any], move: Move) -> str | None:

@@ -27,6 +27,7 @@ _PAYOUT_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/payouts/obj
     "paid": "payout_paid",  # "some payouts that fail might initially show as paid, then change to failed"
     "failed": "payout_failed",
     "canceled": "payout_failed",
+    "reversed": "payout_returned",  # no status: `reversed_by` (docs.stripe.com/api/payouts/reverse)
 }
 _TRANSFER_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/transfers/object: it is made at once
     "made": "payout_paid",
@@ -34,7 +35,7 @@ _TRANSFER_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/transfers
 }
 # event type -> state of its object -> move; a type or state that is not here is nothing that concerns us.
 # States: of a charge `captured` or `uncaptured`; of a refund, dispute or payout its status (`warning_*`: `inquiry`);
-# of a transfer `made` or `reversed`.
+# of a transfer `made` or `reversed`; of a paid payout that another one brought back `reversed`.
 # Source of the types: docs.stripe.com/api/events/types.
 MOVES: Mapping[str, Mapping[str, Move | None]] = {
     "charge.succeeded": {"captured": "captured"},  # uncaptured: authorised only, charge.captured follows
@@ -171,6 +172,8 @@ def _state(subject: Mapping[str, Any]) -> str:
         raise fields.NotUnderstood(
             "data.object is neither a charge nor a transfer, nor anything with a status"
         )
+    if status == "paid" and subject.get("reversed_by"):
+        return "reversed"
     return "inquiry" if status.startswith("warning_") else status
 
 

@@ -19,6 +19,7 @@ from tasks.payouts.event_rules import (
     TAKEN,
     TAKEN_BACK_BEFORE,
     TOO_EARLY,
+    UNDECIDED,
     Advance,
     Decision,
     Ignore,
@@ -30,6 +31,7 @@ from worker.providers.port import COUNTERS_BELOW, PAYOUT_MOVES, PayoutMove, Prov
 
 PAGE = Path(__file__).resolve().parents[3] / "ops" / "state-machines.md"
 TOLD: tuple[PayoutMove, ...] = get_args(PayoutMove)
+NAMES: tuple[State, ...] = get_args(State)
 MONEY = {
     "paid": "hold captured",
     "failed": "hold released",
@@ -65,7 +67,7 @@ def spelled(decision: Decision) -> str:
 def cells() -> list[tuple[State, PayoutMove, str]]:
     head, *rows = table("Events")
     moves = {move.removeprefix("payout_"): move for move in TOLD}
-    by_name: dict[str, State] = dict(zip(STATES, STATES, strict=True))
+    by_name: dict[str, State] = dict(zip(STATES, NAMES, strict=True))
     return [
         (by_name[row[0]], moves[told], cell)
         for row in rows
@@ -97,7 +99,7 @@ def test_the_pages_moves_are_the_codes() -> None:
 
 
 def test_no_rule_asks_for_a_move_that_does_not_exist() -> None:
-    for move, state in product(TOLD, STATES):
+    for move, state in product(TOLD, NAMES):
         decision = RULES[move][state]
         if isinstance(decision, Advance):
             path = [state, *decision.states]
@@ -144,6 +146,13 @@ class TestTheProvidersOrder:
         assert (decide(payout(state, sequence=known), [one], one, told, patient=True) == TOO_EARLY) == early
         assert decide(payout(state, sequence=known), [one], one, told) != TOO_EARLY
 
+    @pytest.mark.parametrize("gone", ["declined", "not_found", "abandoned"])
+    def test_so_does_that_of_an_attempt_that_was_not_done(self, gone: str) -> None:
+        one = attempt(gone)
+        for sequence, expected in ((2, KNOWN_FAILURE), (3, TOO_EARLY)):
+            told = event("payout_failed", sequence)
+            assert decide(payout("cooling"), [one], one, told, patient=True) == expected
+
     @pytest.mark.parametrize("state", ["paid", "returned", "failed"])
     def test_where_it_makes_no_difference_it_does_not_wait(self, state: State) -> None:
         one = attempt(OUTCOMES[state])
@@ -180,6 +189,15 @@ class TestWhomItIsAbout:
         assert decided(state, event("payout_submitted"), outcome=gone) == TAKEN
         assert decided(state, event("payout_paid"), outcome=gone) == PAID
         assert decided(state, event("payout_failed"), outcome=gone) == KNOWN_FAILURE
+
+    @pytest.mark.parametrize(
+        ("gone", "waits"), [("declined", True), ("not_found", False), ("abandoned", False)]
+    )
+    def test_what_was_declined_is_given_a_minute_for_its_verdict(self, gone: str, waits: bool) -> None:
+        one = attempt(gone)
+        told = decide(payout("cooling"), [one], one, event("payout_submitted", 1), patient=True)
+        assert told == (UNDECIDED if waits else TAKEN)
+        assert decide(payout("cooling"), [one], one, event("payout_paid", 2), patient=True) == PAID
 
     @pytest.mark.parametrize("gone", ["declined", "not_found", "abandoned"])
     @pytest.mark.parametrize("state", ["failed", "cancelled"])

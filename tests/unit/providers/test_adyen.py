@@ -2,10 +2,12 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from models.money import BIGINT_MAX
+from models.payouts.payout import attempt_reference
 from tests.unit.providers.shapes import (
     ADYEN_SECRET,
     NOW,
@@ -350,6 +352,13 @@ class TestBalancePlatform:
     def test_a_transfer_that_pays_nobody_moves_nothing(self, changes: dict[str, Any]) -> None:
         event = transfer(**changes)
         assert (event.move, event.problem) == (None, None)
+
+    def test_a_transfer_to_another_balance_account_is_a_payout_when_it_has_our_reference(self) -> None:
+        ours = attempt_reference(UUID(int=77), 12)
+        assert transfer(category="internal", reference=ours).move == "payout_paid"
+        assert transfer(category="internal", reference=ours, direction="incoming").move is None
+        assert transfer(category="internal", reference=f"{ours}x").move is None
+        assert transfer(category="internal", reference=None).move is None
 
     def test_an_amount_is_read_with_adyens_decimals(self) -> None:
         assert transfer(amount={"value": 250000, "currency": "ISK"}).amount_minor == 2500

@@ -163,6 +163,11 @@ def test_events_of_a_payout(type_: str, status: str, move: str | None, rank: int
         assert event.sequence == 17950000000 + (rank or 0)
 
 
+def test_a_paid_payout_that_another_brought_back_is_returned() -> None:
+    event = parsed("payout.updated", "stripe_payout", status="paid", reversed_by="po_LedgerbeatPayout002")
+    assert (event.move, event.sequence) == ("payout_returned", 17950000003)
+
+
 @pytest.mark.parametrize(
     ("type_", "changes", "move", "rank"),
     [
