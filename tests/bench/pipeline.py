@@ -60,9 +60,11 @@ LEFT = "SELECT count(*) FROM jobs WHERE tenant = 'acme' AND state = 'queued'"
 
 
 def run(database_url: str, jobs: int) -> float:
-    """Seconds from the first INSERT until the last job is done."""
+    """Seconds from the first INSERT until the last job is done. Before that, the planner is told of the tables:
+    with a plan made for empty ones this is half as fast."""
     inserted = threading.Event()
     with connected(database_url) as connection:
+        connection.execute("ANALYZE")
         drainer = threading.Thread(target=_drain, args=(connection, inserted))
         began = time.monotonic()
         drainer.start()

@@ -1,5 +1,6 @@
 """What the benchmarks found: one line per ratio, printed as a table and written to RESULTS.md, the worst first."""
 
+import os
 import platform
 import statistics
 from collections.abc import Sequence
@@ -11,7 +12,18 @@ from pathlib import Path
 from tests.bench.measuring import Sample, median_cpu, median_rate, peak_megabytes, ratios
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "psycopg", "starlette", "uvicorn", "pydantic")
+PACKAGES = (
+    "celery",
+    "kombu",
+    "redis",
+    "sqlalchemy",
+    "psycopg",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "pydantic",
+)
 HEAD = "| what | asked | measured | range of rounds | per second | CPU ms each | MB |"
 
 
@@ -136,15 +148,17 @@ def machine() -> list[str]:
     """The processor, the memory, how busy it was, and the versions."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return [
-        f"{_of('/proc/cpuinfo', 'model name')}, {_cores()} cores, {_of('/proc/meminfo', 'MemTotal')}",
+        f"{_of('/proc/cpuinfo', 'model name')}, {_cores()}, {_of('/proc/meminfo', 'MemTotal')}",
         f"load average at the end: {Path('/proc/loadavg').read_text().split(' ')[0]}",
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         packages,
     ]
 
 
-def _cores() -> int:
-    return Path("/proc/cpuinfo").read_text().count("processor\t")
+def _cores() -> str:
+    """How many this process, and so what it starts, may run on."""
+    usable, present = len(os.sched_getaffinity(0)), os.cpu_count()
+    return f"{usable} cores" + ("" if usable == present else f" of {present} (taskset)")
 
 
 def _of(path: str, name: str) -> str:

@@ -13,6 +13,8 @@ from tests.integration.http.requests import SANDBOX, captured, signed
 ROUNDS = 5
 REQUESTS = 2_500
 LATENCY_SECONDS = 5
+CONNECTIONS = (256, 64)
+"""A crowd, then those that the latencies are taken with."""
 
 numbers = count(1)
 
@@ -36,22 +38,24 @@ def test_accept(
         connected(database_url) as connection,
     ):
 
-        def sent_to(port: int) -> Done:
-            return Done(REQUESTS, load(port, webhooks(REQUESTS)).seconds)
+        def sent_to(port: int, connections: int) -> Done:
+            return Done(REQUESTS, load(port, webhooks(REQUESTS), connections=connections).seconds)
 
-        found = interleaved(
-            [
-                Side("ours", lambda _: sent_to(port), lambda: [shim, *servers]),
-                Side("bare", lambda _: sent_to(bare_port), lambda: [bare, *servers]),
-            ],
-            rounds=ROUNDS,
-        )
-        report.ratio(
-            "webhook door / bare Starlette endpoint that verifies and INSERTs, one process each",
-            found["ours"],
-            found["bare"],
-            asked=0.8,
-        )
+        for connections in CONNECTIONS:
+            found = interleaved(
+                [
+                    Side("ours", lambda _, at=connections: sent_to(port, at), lambda: [shim, *servers]),  # type: ignore[misc]
+                    Side("bare", lambda _, at=connections: sent_to(bare_port, at), lambda: [bare, *servers]),  # type: ignore[misc]
+                ],
+                rounds=ROUNDS,
+            )
+            report.ratio(
+                "webhook door / bare Starlette endpoint that verifies and INSERTs, one process each, "
+                f"{connections} connections",
+                found["ours"],
+                found["bare"],
+                asked=0.8,
+            )
         rate = 0.7 * median_rate(found["ours"])
         bare_rate = 0.7 * median_rate(found["bare"])
         latencies, theirs = [], []
@@ -66,5 +70,5 @@ def test_accept(
             at_most=50,
             rates=f"at {rate:,.0f}; the bare one, at {bare_rate:,.0f}: {statistics.median(theirs):.0f} ms",
         )
-        accepted = REQUESTS * (ROUNDS + 1) + int(rate * LATENCY_SECONDS) * len(latencies)
+        accepted = REQUESTS * (ROUNDS + 1) * len(CONNECTIONS) + int(rate * LATENCY_SECONDS) * len(latencies)
         assert number(connection, "SELECT count(*) FROM jobs WHERE origin = 'provider'") == accepted

@@ -28,7 +28,9 @@ def loads_strict(body: bytes) -> Any:
         raise StrictJsonError(f"The body is not JSON (line {error.lineno}, column {error.colno}).") from None
     except RecursionError:
         raise StrictJsonError(_TOO_DEEP) from None
-    _check(value, texts="\\u" in text)
+    escaped = "\\u" in text
+    if escaped or text.count("{") + text.count("[") > DEPTH_MAX:  # as deep as it has brackets, at the most
+        _check(value, texts=escaped)
     return value
 
 

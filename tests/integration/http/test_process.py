@@ -150,7 +150,7 @@ def test_each_wrong_setting_is_named(
 ) -> None:
     for name, value in (environment | changes).items():
         monkeypatch.setenv(name, value)
-    for of_the_whole_process in ("configure_logging", "disable_created_metrics"):
+    for of_the_whole_process in ("configure_logging", "disable_created_metrics", "collect_seldom"):
         monkeypatch.setattr(app, of_the_whole_process, lambda *_: None)
     with pytest.raises(SystemExit, match=sentence):
         app.create_app()
