@@ -13,10 +13,11 @@ from redis.exceptions import RedisError
 
 from ops.development import development_secret
 from ops.supervisor import Process
+from worker.celery import NETWORK_CONCURRENCY, NETWORK_QUEUES, QUEUES
 from worker.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-EVERYTHING = ("sandbox", "worker", "beat", "shim", "flower")
+EVERYTHING = ("sandbox", "worker", "payouts", "beat", "shim", "flower")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 FLOWER_USER = "ops"
 FLOWER_COLUMNS = "name,kwargs,state,received,runtime,retries,routing_key,worker"
@@ -81,12 +82,16 @@ def processes(
     account: SandboxAccount | None,
     home: Path,
 ) -> list[Process]:
-    """The chosen processes in the order they start; several of one kind are `worker`, `worker-2`, ..."""
+    """The chosen processes in the order they start; several of one kind are `worker`, `worker-2`, ...
+
+    Where `payouts` runs, it alone waits for other people's servers; without it the workers take every queue.
+    """
+    left = [queue for queue in QUEUES if queue not in NETWORK_QUEUES] if "payouts" in names else []
     found = []
     for name in names:
         for number in range(1, counts.get(name, 1) + 1):
             unique = name if number == 1 else f"{name}-{number}"
-            found.append(process(name, unique, environment, addresses, account, home))
+            found.append(process(name, unique, environment, addresses, account, home, queues=left))
     return found
 
 
@@ -97,12 +102,17 @@ def process(
     addresses: Addresses,
     account: SandboxAccount | None,
     home: Path,
+    *,
+    queues: Sequence[str] = (),
 ) -> Process:
+    """One of EVERYTHING, as `unique`. `queues` are those of a worker; none is all of them."""
     match name:
         case "sandbox" if account is not None:
             return sandbox(environment, addresses, account, home)
         case "worker":
-            return worker(unique, environment)
+            return worker(unique, environment, queues)
+        case "payouts":
+            return worker(unique, environment, NETWORK_QUEUES, "--concurrency", str(NETWORK_CONCURRENCY))
         case "beat":
             return celery(unique, environment, "beat", "-s", str(home / f"{unique}-schedule"))
         case "shim":
@@ -118,8 +128,19 @@ def celery(name: str, environment: Mapping[str, str], *arguments: str) -> Proces
     return Process(name, argv, environment, ROOT, grace_seconds=QUICK_GRACE_SECONDS)
 
 
-def worker(name: str, environment: Mapping[str, str]) -> Process:
-    options = ["--without-gossip", "--without-mingle", "--loglevel", "INFO", "-E", "-n", f"{name}@%h"]
+def worker(name: str, environment: Mapping[str, str], queues: Sequence[str] = (), *more: str) -> Process:
+    chosen = ["-Q", ",".join(queues)] if queues else []
+    options = [
+        *chosen,
+        *more,
+        "--without-gossip",
+        "--without-mingle",
+        "--loglevel",
+        "INFO",
+        "-E",
+        "-n",
+        f"{name}@%h",
+    ]
     argv = [sys.executable, "-m", "celery", "-A", "worker", "worker", *options]
     broker = environment.get(f"{PREFIX}BROKER_URL") or environment[f"{PREFIX}REDIS_URL"]
     return Process(

@@ -35,9 +35,10 @@ class PortTaken(LedgerbeatError):
 class Stack:
     """One running Ledgerbeat. A context manager; everything it started ends with it, or with this process.
 
-    `names` chooses among EVERYTHING (in the order they start); `workers` and `beats` start several of those, as
-    `worker`, `worker-2`, ... A port of None comes from the settings, 0 picks a free one. `environment` is laid over
-    this process's own; with DATABASE_URL and REDIS_URL in it no servers are started. `say` gets a line per event.
+    `names` chooses among EVERYTHING (in the order they start); `workers`, `payouts` and `beats` start several of
+    those, as `worker`, `worker-2`, ... A port of None comes from the settings, 0 picks a free one. `environment` is
+    laid over this process's own; with DATABASE_URL and REDIS_URL in it no servers are started. `say` gets a line per
+    event.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Stack:
         *,
         names: Collection[str] = EVERYTHING,
         workers: int = 1,
+        payouts: int = 1,
         beats: int = 1,
         http_port: int | None = None,
         flower_port: int | None = None,
@@ -59,7 +61,7 @@ class Stack:
         settings = load_settings(self._given)
         self.home = (home or settings.home).absolute()
         self._settings = settings
-        self._names, self._counts = tuple(names), {"worker": workers, "beat": beats}
+        self._names, self._counts = tuple(names), {"worker": workers, "payouts": payouts, "beat": beats}
         self._ports = (
             settings.http_port if http_port is None else http_port,
             settings.flower_port if flower_port is None else flower_port,

@@ -18,6 +18,7 @@ import pytest
 from ops.bootstrap import ROOT
 from ops.development import TENANT, development_secret
 from ops.embedded.process import wait_until
+from ops.processes import EVERYTHING
 from tests.e2e.running import NOTHING_SET, Running, alive, ledgerbeat, new_home, processes_of
 from tests.waiting import until
 
@@ -141,7 +142,7 @@ def test_ctrl_c_stops_everything(started: Up) -> None:
 
 def test_a_killed_up_leaves_no_process() -> None:
     with up() as running:
-        assert len(running.processes()) == 5
+        assert set(running.processes()) == set(EVERYTHING)
         running.process.kill()
         assert wait_until(lambda: not processes_of(running.home), 30), processes_of(running.home)
 

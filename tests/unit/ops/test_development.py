@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from ops.development import SECRETS, TENANT, development_secret, write_development_config
-from ops.processes import Addresses, processes, sandbox_account
+from ops.processes import EVERYTHING, Addresses, processes, sandbox_account
 from ops.sandbox.config import signing_key
 from ops.stack import PortTaken, take_port
 from ops.up import without_password
+from worker.celery import QUEUES
 from worker.settings import Settings, load_settings
 
 
@@ -57,6 +58,24 @@ def test_no_secret_stands_in_a_command_line(tmp_path: Path) -> None:
     assert [process.name for process in made] == ["sandbox", "worker", "worker-2", "beat", "shim", "flower"]
     spoken = " ".join(argument for process in made for argument in process.argv)
     assert not any(development_secret(tmp_path, name) in spoken for name in SECRETS)
+
+
+def queues(names: list[str], home: Path) -> dict[str, str]:
+    """Worker -> the queues it was told to take; none is all."""
+    environment = {"LEDGERBEAT_REDIS_URL": "redis://127.0.0.1:1/0"}
+    made = processes(names, {"worker": 2, "payouts": 2}, environment, Addresses(1, 2, 3), None, home)
+    lines = {process.name: list(process.argv) for process in made if "-n" in process.argv}
+    return {name: line[line.index("-Q") + 1] if "-Q" in line else "" for name, line in lines.items()}
+
+
+def test_every_queue_has_a_worker_whoever_is_chosen(tmp_path: Path) -> None:
+    network, rest = "payouts,notifications", "intake,celery"
+    whole = [name for name in EVERYTHING if name != "sandbox"]
+    assert queues(whole, tmp_path) == {
+        "worker": rest, "worker-2": rest, "payouts": network, "payouts-2": network,
+    }  # fmt: skip
+    assert queues(["worker", "beat"], tmp_path) == {"worker": "", "worker-2": ""}
+    assert set(f"{network},{rest}".split(",")) == set(QUEUES)
 
 
 def test_a_taken_port_names_its_setting() -> None:
