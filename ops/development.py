@@ -39,6 +39,7 @@ adapter = "sandbox"
 base_url = "{sandbox_url}"
 api_key = "file:secrets/sandbox-api-key"
 webhook_secrets = ["file:secrets/sandbox-webhook-secret"]
+timeout_seconds = 3
 
 [tenants.{tenant}.providers.stripe]
 adapter = "stripe"

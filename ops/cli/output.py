@@ -58,7 +58,9 @@ def print_lines(rows: Iterable[Sequence[str]]) -> None:
     )
     for row in shown:
         table.add_row(*row)
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import LedgerbeatError
 from ops.demo.doors import Doors
+from ops.demo.payouts import paid_once, print_payouts
 from ops.demo.report import print_arrivals, print_jobs, print_verdict, print_wallets
 from ops.demo.story import CELERY_KEY, EXPECTED_WALLETS, play
 from ops.stack import Stack
@@ -22,12 +23,15 @@ OWN_SERVERS = {f"{PREFIX}{name}": "" for name in ("DATABASE_URL", "REDIS_URL", "
     f"{PREFIX}{name}_FILE": "" for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
 }
 
-UNFINISHED = text("SELECT count(*) FROM jobs WHERE finished_at IS NULL")
+UNFINISHED = text("""
+    SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NULL)
+        + (SELECT count(*) FROM payouts WHERE state NOT IN ('paid', 'failed', 'cancelled', 'returned'))
+""")
 ARRIVED = text("SELECT count(*) FROM jobs WHERE idempotency_key = :key")
 
 
 class Unsettled(LedgerbeatError):
-    """Jobs were left unfinished when the demo's time was up."""
+    """Jobs or payouts were left unfinished when the demo's time was up."""
 
 
 def run() -> int:
@@ -53,19 +57,21 @@ def _tell(stack: Stack) -> bool:
     doors = Doors(stack.settings, stack.http_url, stack.sandbox_url)
     engine = create_engine(stack.settings.require_database_url())
     try:
-        play(doors)
+        payouts = play(doors)
         _wait_until_settled(engine)
         print_arrivals(doors.log)
         with Session(engine) as session:
             print_jobs(session)
-            return print_verdict(session, print_wallets(session), EXPECTED_WALLETS)
+            print_payouts(session, payouts)
+            right = print_verdict(session, print_wallets(session), EXPECTED_WALLETS)
+            return paid_once(session, doors, list(payouts.values())) and right
     finally:
         doors.http.close()
         engine.dispose()
 
 
 def _wait_until_settled(engine: Engine) -> None:
-    """Wait until what was sent has arrived and every job has ended. Raises Unsettled."""
+    """Wait until what was sent has arrived and every job and payout has ended. Raises Unsettled."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while time.monotonic() < deadline:
         with engine.connect() as connection:
@@ -75,5 +81,5 @@ def _wait_until_settled(engine: Engine) -> None:
             return
         time.sleep(POLL_SECONDS)
     raise Unsettled(
-        f"after {SETTLE_SECONDS_MAX} s {unfinished} jobs are unfinished, {arrived} of 1 by Celery arrived"
+        f"after {SETTLE_SECONDS_MAX} s {unfinished} jobs and payouts are unfinished, {arrived} of 1 by Celery arrived"
     )

@@ -41,8 +41,8 @@ class Doors:
 
     def job(
         self, name: str, args: dict[str, Any], *, key: str | None = None, token: str | None = None
-    ) -> None:
-        """POST /v1/jobs/{name}, as an upstream app does."""
+    ) -> str:
+        """POST /v1/jobs/{name}, as an upstream app does. The job's id; empty when it was refused at the door."""
         known = self.settings.tenants[TENANT].api_tokens[0].get_secret_value()
         answer = self.http.post(
             f"{self.shim_url}/v1/jobs/{name}",
@@ -50,6 +50,7 @@ class Doors:
             headers={"authorization": f"Bearer {token or known}", "idempotency-key": key or uuid4().hex},
         )
         self._note("HTTP", f"{name} {_brief(args)}", answer)
+        return str(answer.json().get("job_id", ""))
 
     def webhook(self, provider: str, webhook: Webhook, what: str) -> None:
         """POST /v1/webhooks/demo/{provider}, as the provider does."""
@@ -92,6 +93,23 @@ class Doors:
         found: dict[str, Any] = answer.json()
         return found
 
+    def lost_webhooks(self) -> set[str]:
+        """The types of the webhooks that the sandbox was told to lose."""
+        answer = self.http.get(f"{self.sandbox_url}/_webhooks?state=lost", headers=self._sandbox_headers())
+        answer.raise_for_status()
+        return {event["type"] for event in answer.json()["data"]}
+
+    def end_faults(self) -> None:
+        """From now on the sandbox does what it should, but for destinations that ask for a fault."""
+        self.http.delete(f"{self.sandbox_url}/_faults", headers=self._sandbox_headers()).raise_for_status()
+
+    def truth(self) -> dict[str, Any]:
+        """How often money really left the sandbox, by our reference."""
+        answer = self.http.get(f"{self.sandbox_url}/_truth", headers=self._sandbox_headers())
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()["payouts"]
+        return found
+
     def log_sandbox_webhooks(self) -> None:
         """Note how the webhooks fared that the sandbox sent by itself."""
         answer = self.http.get(f"{self.sandbox_url}/_webhooks", headers=self._sandbox_headers())
@@ -112,5 +130,9 @@ class Doors:
 
 
 def _brief(args: dict[str, Any]) -> str:
-    shown = [args[name] for name in ("owner", "from_owner", "to_owner", "reference", "event") if name in args]
+    shown = [
+        args[name]
+        for name in ("owner", "from_owner", "to_owner", "reference", "event", "actor", "destination")
+        if name in args
+    ]
     return " ".join([*map(str, shown), *(f"{args[n]}" for n in ("amount_minor", "currency") if n in args)])

@@ -1,17 +1,19 @@
 """The story of the demo: what upstream apps and providers send, good and bad, in order."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from ops.demo.doors import Doors
+from ops.demo.payouts import pay_out
 from ops.demo.vendors import FORGERY, adyen_authorisation, stripe_charge
 
 CELERY_KEY = "split-lunch"
 """The key of the job that arrives by Celery, which is the last to be seen in the database."""
 
 EXPECTED_WALLETS = {
-    ("alice", "EUR"): 6_350,  # 50.00 captured, 10.00 of bonus, 3.50 from bob
-    ("bob", "EUR"): 7_150,  # 75.00 captured, 3.50 to alice
-    ("carol", "EUR"): 12_500,  # 120.00 captured, 5.00 of cashback
+    ("alice", "EUR"): 3_850,  # 50.00 captured, 10.00 of bonus, 3.50 from bob, 25.00 paid out
+    ("bob", "EUR"): 5_650,  # 75.00 captured, 3.50 to alice, 15.00 paid out
+    ("carol", "EUR"): 10_500,  # 120.00 captured, 5.00 of cashback, 20.00 paid out
     ("frank", "EUR"): 2_000,  # 30.00 captured, 10.00 refunded
     ("dave", "GBP"): 400,  # first place
     ("erin", "GBP"): 200,  # second place
@@ -19,12 +21,13 @@ EXPECTED_WALLETS = {
 """What must be in the wallets in the end, in minor units, however often and in whatever order it all arrived."""
 
 
-def play(doors: Doors) -> None:
-    """Tell the whole story; every answer is kept in `doors.log`."""
+def play(doors: Doors) -> Mapping[str, str]:
+    """Tell the whole story; every answer is kept in `doors.log`. The payouts: title -> id."""
     expect_deposits(doors)
     deposits_at_the_sandbox(doors)
     stripe_and_adyen(doors)
     wallet_jobs(doors)
+    return pay_out(doors)
 
 
 def expect_deposits(doors: Doors) -> None:

@@ -34,5 +34,10 @@ def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
         "duplicate",
         "idempotency_key_reused",
         "insufficient_funds",
+        "same_person",
+        "sending -> cooling, by answer, attempt 1, bank_unavailable",
+        "sending -> in_doubt, by answer, attempt 1, timeout",
+        "in_doubt -> ",
+        "its money left the sandbox 1 times",
     ):
         assert shown in done.stdout
