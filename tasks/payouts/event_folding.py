@@ -62,7 +62,7 @@ class Case:
                 self.notes.append(_note(self.payout, told, reason))
                 if fails:
                     self._set(attempt, now, outcome="failed", error_code=_code(told.event, "failed"))
-                if decision == DUPLICATE:
+                if decision == DUPLICATE and attempt.outcome == self.payout.state:
                     self._learn(told.event)
         return decision
 
@@ -91,6 +91,7 @@ class Case:
         self.changed.add(attempt.attempt_no)
 
     def _learn(self, event: ProviderEvent) -> None:
+        """Of the attempt that the payout's state speaks of: another's counter would make its own events stale."""
         if event.sequence is not None and event.sequence > (self.payout.sequence or 0):
             self.payout = replace(self.payout, sequence=event.sequence)
             self.learned = True

@@ -43,7 +43,7 @@ class EventDesk(Desk):
     ) -> ProviderEvent:
         """An event about an attempt of the payout."""
         plain = event(move, sequence, reference=attempt_reference(payout_id, number), amount_minor=AMOUNT)
-        return replace(plain, object_id=f"po_{payout_id.hex[-6:]}", **others)
+        return replace(plain, **({"object_id": f"po_{payout_id.hex[-6:]}"} | others))
 
     def later(self, seconds: float = 61) -> None:
         """What is parked and due by then is tried again."""

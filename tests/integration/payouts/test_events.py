@@ -215,6 +215,16 @@ class TestTheOrder:
         row = desk.payout(payout_id)
         assert (row["state"], row["sequence"], row["version"]) == ("failed", 3, version + 1)
 
+    def test_the_count_of_one_attempt_is_not_that_of_the_next(self, desk: EventDesk) -> None:
+        payout_id = desk.payout_in("claim", "decline")
+        desk.hear(desk.told(payout_id, "payout_failed", 2))
+        desk.hear(desk.told(payout_id, "payout_failed", 7))
+        desk.histories.claim(payout_id, 2)
+        desk.hear(desk.told(payout_id, "payout_failed", 8))
+        desk.hear(desk.told(payout_id, "payout_submitted", 1, number=2, object_id="po-2"))
+        desk.hear(desk.told(payout_id, "payout_paid", 2, number=2, object_id="po-2"))
+        assert (desk.state(payout_id), desk.attempts(payout_id)) == ("paid", ["failed", "paid"])
+
     def test_stripes_failure_is_told_without_a_count_and_does_not_wait(self, desk: EventDesk) -> None:
         payout_id = desk.payout_in("claim", "submit")
         desk.hear(desk.told(payout_id, "payout_failed", 17950000002))
