@@ -11,7 +11,7 @@ after the commit.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -24,6 +24,7 @@ BATCH_MAX = 100
 QUEUE_MAX = 2_000
 WRITERS = 3
 WAIT_SECONDS_MAX = 8.0
+BREAK_SECONDS_MAX = 1.0
 FAILING_SECONDS_MAX = 1.5
 """What one tenant's failures may take in one batch: one wait for a lock (writing.LOCK_TIMEOUT) and more, not two."""
 
@@ -91,11 +92,13 @@ class Batcher:
         """Write what waits, then end the writers; those that hang are broken off."""
         self._stopping = True
         self._wake.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left: Collection[asyncio.Task[None]] = self._tasks
+        if left:
+            _, left = await asyncio.wait(left, timeout=within_seconds)
+        for _ in range(2 if left else 0):  # once for the query, once for the server's consent to break it off
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=BREAK_SECONDS_MAX)
 
     def waiting(self) -> int:
         """How many requests wait to be written."""
@@ -140,7 +143,12 @@ class Batcher:
 
     async def _work(self) -> None:
         while batch := await self._take():
-            await self._perform(batch)
+            try:
+                await self._perform(batch)
+            except Exception as error:  # noqa: BLE001 - a bug of ours may cost a batch its answers, not the writer
+                log.error("http.intake.broken", requests=len(batch), error=describe_error(error))  # noqa: TRY400
+                for waiting in batch:
+                    waiting.tell(NotRecorded("the answer was lost"))
 
     async def _take(self) -> list[_Waiting]:
         """What waits, up to BATCH_MAX, as soon as there is any; nothing when this writer is to end."""

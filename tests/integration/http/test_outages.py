@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from ops.embedded import EmbeddedServices
+from tests.bench.measuring import with_descendants
 from tests.conftest import migrate
 from tests.factories import job_rows
 from tests.integration.http.problems import check
@@ -86,6 +87,29 @@ def test_the_shim_starts_without_a_database_and_finds_it_later(own_servers: Embe
         migrate(url)
         assert until(lambda: client.get("/readyz").status_code == 200)
         assert until(lambda: post_credit(client, "k").status_code == 202)
+
+
+def test_a_frozen_database_is_503_and_does_not_keep_the_shim_from_stopping(
+    own_servers: EmbeddedServices,
+) -> None:
+    url, before = own_servers.services.database_url, set(threading.enumerate())
+    migrate(url)
+    with serving(settings(url)) as address, httpx.Client(base_url=address, timeout=30) as client:
+        assert post_credit(client, "before").status_code == 202
+        frozen = with_descendants([own_servers.services.postgres_pid])
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            check(post_credit(client, "during"), 503, "not_accepted")
+            assert client.get("/healthz").status_code == 200
+        finally:
+            shim = set(threading.enumerate()) - before
+            client.close()
+    try:
+        assert not [thread.name for thread in shim if thread.is_alive() and not thread.daemon]
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
 
 
 IN_A_ROW_SECONDS = 200 * 3

@@ -118,3 +118,19 @@ def test_white_space_around_a_key_is_not_part_of_it(shim: str) -> None:
             )
             seen.append(json.loads(read_all(connection).split(b"\r\n\r\n", 1)[1]))
     assert [answer["duplicate"] for answer in seen] == [False, True]
+
+
+def test_trailers_are_no_headers(shim: str) -> None:
+    """A proxy that looked at the headers has not seen them: neither a token nor a length may come that way."""
+    body = json.dumps(credit()).encode()
+    lines = "".join(f"{name}: {value}\r\n" for name, value in job_headers().items())
+    for after in (0.0, 0.2):
+        with connect(shim) as connection:
+            connection.sendall(
+                f"POST {CREDIT} HTTP/1.1\r\nHost: s\r\nConnection: close\r\n"
+                f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n".encode()
+                + body
+            )
+            time.sleep(after)
+            connection.sendall(f"\r\n0\r\n{lines}\r\n".encode())
+            assert read_all(connection).startswith(b"HTTP/1.1 401 ")

@@ -134,6 +134,21 @@ def test_nothing_is_said_to_be_committed_before_it_is() -> None:
     assert order == ["write", "committed"]
 
 
+def test_a_writer_survives_what_goes_wrong_after_a_commit() -> None:
+    broken = [True]
+
+    def committed(_: object) -> None:
+        if broken.pop():
+            broken.append(False)
+            raise ValueError("bug")
+
+    async def story() -> list[str]:
+        async with batching(Ledger(), committed=committed) as batcher:
+            return [*await submit_all(batcher, ["a"]), *await submit_all(batcher, ["b"])]
+
+    assert asyncio.run(asyncio.wait_for(story(), 30)) == ["a", "b"]
+
+
 def test_no_answer_is_given_before_the_transaction_is_over() -> None:
     async def story() -> None:
         gate = asyncio.Event()
