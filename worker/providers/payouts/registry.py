@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from worker.providers.payouts.port import PayoutProvider, Rules
 from worker.settings import ProviderSettings, SettingsError
@@ -59,14 +59,27 @@ def _base_url(account: ProviderSettings) -> str:
         raise SettingsError(
             f"provider {account.name}: set base_url, such as {URL_EXAMPLES[account.adapter]}; payouts need it"
         )
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(f"provider {account.name}: base_url must be https://HOST, without a query")
+    parts = _parts(url)
+    if parts is None:
+        raise SettingsError(
+            f"provider {account.name}: base_url must be https://HOST, without a login or a query"
+        )
     if parts.scheme == "http" and account.adapter != "sandbox" and parts.hostname not in LOOPBACK:
         raise SettingsError(
             f"provider {account.name}: base_url must begin with https://; the key travels with it"
         )
     return url.rstrip("/")
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The URL's parts; None when it cannot be an address to pay at."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts if parts.scheme in ("http", "https") and whole and plain else None
 
 
 def _module(adapter: str) -> _Module:
