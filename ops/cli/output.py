@@ -44,10 +44,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     _console().print(table) if count else click.echo(empty)
 
 
-def print_lines(rows: Iterable[Sequence[str]]) -> None:
+def print_lines(rows: Sequence[Sequence[str]]) -> None:
     """Columns without a head, the last of them prose; on a narrow terminal the prose has lines of its own."""
     console = _console()
     shown = [[_shown(cell) for cell in row] for row in rows]
+    if not shown:
+        return
     if console.width < NARROW_COLUMNS:
         for row in shown:
             console.print(Text("  ".join(row[:-1])))
