@@ -32,7 +32,7 @@ def test_the_ledger_mode_says_whether_it_is_shadow(mode: str, shadow: bool) -> N
 
 def test_every_field_of_a_policy_is_a_column() -> None:
     assert set(POLICY_FIELDS) == set(tenants.columns.keys()) - {
-        "tenant", "timezone", "paused_at", "created_at"
+        "tenant", "timezone", "paused_at", "notified", "created_at"
     }  # fmt: skip
 
 
