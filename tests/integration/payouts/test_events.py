@@ -382,15 +382,18 @@ class TestOneBatch:
         assert (effects, desk.outcome(third)["state"]) == (["captured", "payout_failed"], "parked")
         assert desk.wallet() == 100 + 7 + AMOUNT - 600
 
-    def test_a_payout_is_locked_before_any_account(self, desk: EventDesk, engine: Engine) -> None:
+    def test_payouts_and_deposits_are_locked_before_any_account(
+        self, desk: EventDesk, engine: Engine
+    ) -> None:
         """Else a drain and an attempt would wait for each other."""
         payout_id = desk.payout_in("claim", "submit")
         desk.expect("ref-1")
         desk.tell(CAPTURED, desk.told(payout_id, "payout_paid", 2))
         with counting_statements(engine) as sent:
             desk.drain()
-        payouts = next(nth for nth, one in enumerate(sent) if "FROM payouts" in one and "FOR NO KEY" in one)
-        accounts = next(
-            nth for nth, one in enumerate(sent) if "accounts" in one and "FOR" in one and "UPDATE" in one
-        )
-        assert payouts < accounts
+        locks = [nth for nth, one in enumerate(sent) if "FOR NO KEY UPDATE" in one or "FOR UPDATE" in one]
+        first = {
+            name: next(nth for nth in locks if f"FROM {name}" in sent[nth] or f"JOIN {name}" in sent[nth])
+            for name in ("payouts", "deposits", "accounts")
+        }
+        assert max(first["payouts"], first["deposits"]) < first["accounts"]
