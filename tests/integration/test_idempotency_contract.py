@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from models.ledger.outcomes import Created, PostingOutcome, Refused, Replayed
 from models.ledger.verify import verify
+from models.provider_accounts import AccountTerms, sync_accounts
 from ops.bootstrap import ROOT
 from tasks.intake.door import submit
 from tests.factories import credit_args
@@ -244,6 +246,75 @@ def award_overlap(doors: Doors) -> Told:
     return answer, "each once" if wallets == [10, 20, 30] and len(doors.transactions()) == 3 else str(wallets)
 
 
+PAYOUT = {
+    "owner": "ada",
+    "amount_minor": 100,
+    "currency": "EUR",
+    "provider": "sandbox",
+    "destination": "ba_ada",
+    "requested_by": "app",
+}
+
+
+def paying(doors: Doors) -> None:
+    """ada has enough for two payouts, and the tenant an account at the sandbox."""
+    with doors.transaction() as session:
+        sync_accounts(session, [AccountTerms("acme", "sandbox", "sandbox")])
+    assert doors.http(credit_args("ada", 200), key="funds").status_code == 202
+    doors.drain()
+
+
+def payouts(doors: Doors) -> str:
+    """How many payouts and holds stand, drained."""
+    doors.drain()
+    numbers = {1: "one", 2: "two"}
+    with doors.transaction() as session:
+        made = session.execute(text("SELECT count(*) FROM payouts")).scalar_one()
+    holds = [kind for _, kind in doors.transactions()].count("hold.placed")
+    assert doors.wallet() == 200 - 100 * holds
+    return f"{numbers[made]} payout{'s' * (made > 1)}, {numbers[holds]} hold{'s' * (holds > 1)}"
+
+
+def payout_replay(doors: Doors) -> Told:
+    paying(doors)
+    first = doors.http(PAYOUT, "payouts.request", key="p")
+    answers = [said(first, doors.http(PAYOUT, "payouts.request", key="p"))]
+    effects = [payouts(doors)]
+    answers.append(said(first, doors.http(PAYOUT, "payouts.request", key="p")))
+    effects.append(payouts(doors))
+    return one_of(answers), one_of(effects)
+
+
+def payout_new_key(doors: Doors) -> Told:
+    paying(doors)
+    first, then = (doors.http(PAYOUT, "payouts.request", key=key) for key in ("p", "q"))
+    return said(first, then), payouts(doors)
+
+
+def payout_doors(doors: Doors) -> Told:
+    paying(doors)
+    job_id, then = doors.sql(PAYOUT, "payouts.request", "p"), doors.http(PAYOUT, "payouts.request", key="p")
+    now = datetime.now(UTC)
+    told = submit(doors.transaction, tenant="acme", name="payouts.request", key="p", args=PAYOUT, now=now)
+    assert (told.job_id, told.duplicate) == (job_id, True)
+    same = "same" if then.json()["job_id"] == str(job_id) else "other"
+    answer = f"{then.status_code}, {same} job_id, duplicate {str(then.json()['duplicate']).lower()}"
+    return answer, payouts(doors)
+
+
+def payout_command(doors: Doors) -> Told:
+    paying(doors)
+    payout_id = doors.http(PAYOUT, "payouts.request", key="p").json()["job_id"]
+    asked = {"payout_id": payout_id, "actor": "ops:dana", "reason": "as agreed"}
+    for key in ("first", "second"):
+        assert doors.http(asked, "payouts.cancel", key=key).status_code == 202
+        doors.drain()
+    done, refused = doors.jobs()[-2:]
+    released = [kind for _, kind in doors.transactions()].count("hold.released")
+    answer = f"{done['state']}, then {refused['state']} {refused['result']['code']}"
+    return answer, "released once" if (released, doors.wallet()) == (1, 200) else f"{released} releases"
+
+
 SCENARIOS: dict[str, Callable[[Doors], Told]] = {
     "http-replay": http_replay,
     "http-replay-respelled": http_replay_respelled,
@@ -261,6 +332,10 @@ SCENARIOS: dict[str, Callable[[Doors], Told]] = {
     "ledger-conflict": ledger_conflict,
     "ledger-replay-empty": ledger_replay_empty,
     "award-overlap": award_overlap,
+    "payout-replay": payout_replay,
+    "payout-new-key": payout_new_key,
+    "payout-doors": payout_doors,
+    "payout-command": payout_command,
 }
 
 
