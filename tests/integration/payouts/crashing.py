@@ -53,9 +53,11 @@ class Watched:
         answer: Answer = around(self.inner.send, "the call", self.reach)(instruction)
         return answer
 
-    def look_up(self, reference: str, *, since: datetime, object_id: str | None = None) -> Sighting:
+    def look_up(
+        self, reference: str, *, since: datetime, destination: str, object_id: str | None = None
+    ) -> Sighting:
         asking = around(self.inner.look_up, "the look-up", self.reach)
-        sighting: Sighting = asking(reference, since=since, object_id=object_id)
+        sighting: Sighting = asking(reference, since=since, destination=destination, object_id=object_id)
         return sighting
 
     def close(self) -> None:
