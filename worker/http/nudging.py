@@ -8,7 +8,7 @@ import structlog
 
 from worker.telemetry import describe_error
 
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 """Between two nudges: under load a drain then finds a batch, and not a handful. The first one never waits."""
 
 log = structlog.get_logger("ledgerbeat.http")
