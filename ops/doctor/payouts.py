@@ -29,7 +29,7 @@ LOOK = text("""
             count(*) FILTER (WHERE o.state = 'in_doubt'
                 AND o.lookups_made >= cardinality(w.in_doubt_ladder_seconds)) AS overdue,
             count(*) FILTER (WHERE o.state = 'awaiting_approval'
-                AND o.requested_at < clock_timestamp() - make_interval(secs => :slow_seconds)) AS slow,
+                AND o.requested_at < statement_timestamp() - make_interval(secs => :slow_seconds)) AS slow,
             extract(epoch FROM clock_timestamp() - min(o.requested_at) FILTER (
                 WHERE o.state = 'awaiting_approval')) AS approval_seconds
         FROM payouts o JOIN tenants w USING (tenant)

@@ -35,10 +35,10 @@ OVERDUE = text("""
     WHERE p.state = 'in_doubt' AND p.lookups_made >= cardinality(t.in_doubt_ladder_seconds)
     GROUP BY 1, 2
 """)
-# payout_attempts_finished_idx
+# payout_attempts_finished_idx; a clock that moves within the statement could not be looked up in it
 RECENT = text("""
     SELECT tenant, provider, outcome, count(*) AS attempts FROM payout_attempts
-    WHERE finished_at > clock_timestamp() - make_interval(secs => :seconds) GROUP BY 1, 2, 3
+    WHERE finished_at > statement_timestamp() - make_interval(secs => :seconds) GROUP BY 1, 2, 3
 """).bindparams(seconds=RECENT_SECONDS)
 ACCOUNTS = text("""
     SELECT tenant, provider, breaker, paused_at IS NOT NULL AS paused FROM provider_accounts WHERE enabled

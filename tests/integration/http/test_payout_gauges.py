@@ -95,6 +95,8 @@ def test_no_query_reads_the_whole_history(histories: Histories, query: TextClaus
     assert all("Index Name" in node or node["Node Type"] == "Bitmap Heap Scan" for node in read), json.dumps(
         plan
     )
+    if "FROM payout_attempts" in query.text:
+        assert any("Index Cond" in node for node in nodes(plan["Plan"])), json.dumps(plan)
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
