@@ -152,13 +152,15 @@ def test_a_command_may_follow_its_request_within_one_batch(
     cashier: Cashier, transaction: Transaction
 ) -> None:
     """The payout's id is the job's, so the caller may name it before it stands; and spend what comes back."""
+    earlier = cashier.opened(400)
+    cashier.hand_in("payouts.cancel", {"payout_id": str(earlier), **SIGNED})
     [job_id] = cashier.hand_in("payouts.request", cashier.asking(1000))
     asks = [
         ("payouts.cancel", {"payout_id": str(job_id), **SIGNED}),
         ("wallets.debit", credit_args("ada", 1000)),
     ]
     jobs = accept_jobs(transaction, [job_request(name, args) for name, args in asks], now=cashier.now)
-    assert drain_batch(transaction, "acme", limit=9, now=cashier.now, routing=ROUTING).claimed == 3
+    assert drain_batch(transaction, "acme", limit=9, now=cashier.now, routing=ROUTING).claimed == 4
     assert [cashier.outcome(job).get("code") for job in jobs] == [None, None]
     assert (cashier.state(job_id), cashier.wallet(), cashier.held()) == ("cancelled", 0, 0)
 
