@@ -29,7 +29,20 @@ def cli() -> None:
     """Ledgerbeat: a background worker and job scheduler for money."""
 
 
-for command in (up, demo, migrate, sandbox, verify, jobs, payouts, providers, notifications, wallets, tenants, doctor):
+for command in (
+    up,
+    demo,
+    migrate,
+    sandbox,
+    verify,
+    jobs,
+    payouts,
+    providers,
+    notifications,
+    wallets,
+    tenants,
+    doctor,
+):
     cli.add_command(command)
 
 
