@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.battle import Plan, Recovery, Result
+from tests.chaos.paying import Payday
 from tests.chaos.schedule import Strike
 
 
@@ -44,11 +45,29 @@ def show(result: Result, console: Console) -> None:
     console.print("every promise held" if not result.wrong else f"{len(result.wrong)} violations")
 
 
-def as_json(result: Result) -> str:
+def show_payday(result: Payday, console: Console) -> None:
+    states = ", ".join(f"{many} {state}" for state, many in sorted(result.states.items()))
+    console.print(f"payouts: {states}")
+    console.print(", ".join(f"{name} {value:g}" for name, value in result.figures.items()))
+    for wrong in result.wrong:
+        console.print(f"WRONG {wrong}", markup=False)
+    console.print("every promise held" if not result.wrong else f"{len(result.wrong)} violations")
+
+
+def payday_as_json(result: Payday) -> str:
+    found = asdict(replace(result, states=Counter())) | {"states": dict(result.states)}
+    return json.dumps({**found, "machine": machine()}, indent=1)
+
+
+def machine() -> dict[str, Any]:
     load: tuple[float, float, float] = os.getloadavg()
+    return {"cpus": os.cpu_count(), "load_average": load}
+
+
+def as_json(result: Result) -> str:
     states = dict(result.states)  # asdict() makes nonsense of a Counter
     found: dict[str, Any] = asdict(replace(result, states=Counter())) | {"states": states}
     return json.dumps(
         {**found, "schedule": [str(strike) for strike in result.plan.schedule],
-         "machine": {"cpus": os.cpu_count(), "load_average": load}}, indent=1
+         "machine": machine()}, indent=1
     )  # fmt: skip

@@ -14,5 +14,15 @@ SEED = 1
 def test_every_promise_holds_while_everything_breaks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main(["--short", "--seed", str(SEED), "--json", str(tmp_path / "result.json")])
+    code = main(["--battle", "jobs", "--short", "--seed", str(SEED), "--json", str(tmp_path / "result.json")])
+    assert code == 0, capsys.readouterr().out
+
+
+@pytest.mark.chaos
+def test_money_leaves_once_while_providers_fail_and_workers_die(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(
+        ["--battle", "payouts", "--short", "--seed", str(SEED), "--json", str(tmp_path / "result.json")]
+    )
     assert code == 0, capsys.readouterr().out
