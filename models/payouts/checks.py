@@ -67,16 +67,19 @@ PAYOUT_INVARIANTS: Sequence[Invariant] = (
         "brought back once",
         f"{SHOW}: if money is at stake ask the provider what it did; correct the ledger with a new transaction",
         f"""
-        SELECT p.tenant, 'payout:' || p.id, 'is ' || p.state || '; placed, captured, released, brought back: '
-            || coalesce(x.times, 'never')
-        FROM payouts p
-        LEFT JOIN (
-            SELECT tenant, subject, concat_ws(' ', count(*) FILTER (WHERE kind = 'hold.placed'),
+        SELECT p.tenant, 'payout' || substring(p.subject FROM 5), 'is ' || p.state
+            || '; placed, captured, released, brought back: ' || p.times
+        FROM (
+            SELECT tenant, subject, max(state) AS state, concat_ws(' ', count(*) FILTER (WHERE kind = 'hold.placed'),
                 count(*) FILTER (WHERE kind = 'hold.captured'), count(*) FILTER (WHERE kind = 'hold.released'),
                 count(*) FILTER (WHERE kind = 'payout.returned')) AS times
-            FROM ledger_transactions WHERE subject LIKE 'hold:%' GROUP BY 1, 2
-        ) x ON x.tenant = p.tenant AND x.subject = 'hold:' || p.id
-        WHERE x.times IS DISTINCT FROM {SETTLED}
+            FROM (
+                SELECT tenant, subject, kind, NULL AS state FROM ledger_transactions WHERE subject LIKE 'hold:%'
+                UNION ALL
+                SELECT tenant, 'hold:' || id, NULL, state FROM payouts
+            ) x GROUP BY 1, 2
+        ) p
+        WHERE p.times <> {SETTLED}
         """,
     ),
     Invariant(
