@@ -29,6 +29,7 @@ from worker.settings import ProviderSettings, TenantSettings
 
 __all__ = ["sandbox", "till", "locks"]
 ENDED = ("paid", "failed", "returned", "cancelled")
+KNOWN = ("submitted", *ENDED)
 NEXT = """
     SELECT coalesce(greatest(coalesce(next_attempt_at, claimed_until, next_lookup_at, approval_expires_at),
         CASE WHEN dispatched_until > :now THEN dispatched_until END), claimed_until) AS at
@@ -96,17 +97,19 @@ class Till:
             (attempt if task == ATTEMPT else resolve)(self.hands, payout_id)
         return len(messages)
 
-    def settle(self) -> None:
-        """The provider pays whatever it has taken, and tells us."""
+    def settle(self, *, late: bool = False) -> None:
+        """The provider pays whatever it has taken, and tells us; `late`: not before we know that it was taken."""
         for event in self.events():
             if event["type"] == "payout.submitted" and event["data"]["id"] not in self.settled:
                 self.settled.add(event["data"]["id"])
                 self.sandbox.post(f"/payouts/{event['data']['id']}/settle", json={"status": "paid"})
-        self.hear()
+        self.hear(late=late)
 
-    def hear(self) -> None:
+    def hear(self, *, late: bool = False) -> None:
         """Every event of the provider that was not told yet comes to its tenant."""
         new = [event for event in self.events() if event["id"] not in self.heard]
+        if late:
+            new = [event for event in new if self.state(UUID(event["data"]["reference"][:32])) in KNOWN]
         self.heard.update(event["id"] for event in new)
         told = [self.sandbox.build_request("POST", "/", json=event).content for event in new]
         if told:
@@ -124,10 +127,13 @@ class Till:
         return found
 
     def finish(self, *payout_ids: UUID, forgiving: bool = False) -> None:
-        """Everything goes on until these have ended, however much time that takes. `forgiving`: no breaker opens."""
+        """Everything goes on until these have ended, however much time that takes.
+
+        `forgiving`: no breaker opens, and no webhook helps before an answer or a look-up has told.
+        """
         for _ in range(LONG):
             worked = self.work()
-            self.settle()
+            self.settle(late=forgiving)
             if not (left := self.unended(payout_ids)):
                 return
             if forgiving:
