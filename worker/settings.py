@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from models.errors import LedgerbeatError
+from worker.providers.records.columns import RecordsSettings
 from worker.providers.registry import secret_problem
 from worker.providers.signatures import standard_webhook_key
 
@@ -69,6 +70,8 @@ class ProviderSettings(Frozen):
     For payouts: a call ends within `timeout_seconds`; a payout shows in a look-up `settle_seconds` after it was sent
     (none: the adapter's own); at most `max_in_flight` and `payouts_per_second` (none: no limit) are sent at a time.
     `source_account` is the account at the provider that the money leaves (Adyen: the balance account).
+
+    What was settled is asked of the provider's API, or read from files where `records` says so.
     """
 
     name: str
@@ -82,6 +85,7 @@ class ProviderSettings(Frozen):
     max_in_flight: int = Field(default=16, ge=1, le=1000)
     payouts_per_second: float | None = Field(default=None, gt=0, le=10_000)
     source_account: str | None = Field(default=None, min_length=1, max_length=255)
+    records: RecordsSettings | None = None
 
     @property
     def pays_out(self) -> bool:
