@@ -9,13 +9,16 @@ from uuid import UUID
 from models.jobs.claim import wake_due
 from models.payouts.attempts import find_place
 from models.tenants import load_tenant, set_paused
+from tasks.intake.routing import ROUTING
+from tasks.intake.service import drain
 from tasks.payouts import attempts, resolving
 from tasks.payouts.dispatch import ATTEMPT, dispatch, dispatch_lookups, sweep_expired, sweep_lost
 from tasks.payouts.hands import Hands
 from tests.integration.payouts.cashier import Cashier
 from tests.integration.payouts.machine.psp import Thing
+from worker.locks import PayoutLocks
 from worker.providers.payouts.accounts import PayoutAccount
-from worker.providers.payouts.port import Answer, Instruction, ObjectStatus, PayoutProvider, Sighting
+from worker.providers.payouts.port import Answer, Instruction, ObjectStatus, Sighting
 from worker.providers.port import ProviderEvent
 
 CLEARING = "provider:sandbox:clearing"
@@ -57,6 +60,19 @@ class Asked:
 
 
 @dataclass
+class OneOfMany(Cashier):
+    """A cashier who does not mind what other tenants of the database have left undone."""
+
+    def drain(self) -> None:
+        drain(self.transaction, self.tenant, routing=ROUTING, clock=lambda: self.now, seconds_max=60)
+        failed = self.rows(
+            "SELECT id, last_error FROM jobs WHERE tenant = :tenant "
+            "AND (state IN ('queued', 'cooling', 'dead') OR last_error LIKE 'failed%')"
+        )
+        assert failed == [], f"a job failed: {failed}"
+
+
+@dataclass
 class Payday:
     """Acts for `desk.tenant`; `hands` publish to `messages`, and find `account`."""
 
@@ -64,7 +80,7 @@ class Payday:
     world: World
     account: PayoutAccount
     hands: Hands
-    messages: list[tuple[str, UUID]] = field(default_factory=list)
+    messages: list[tuple[str, UUID]]
     held: list[Held] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
@@ -91,6 +107,7 @@ class Payday:
         with self.desk.transaction() as session:
             wake_due(session, now=self.now, limit=1000)
         self.desk.drain()
+        self.neighbour.drain()
 
     def tick(self) -> list[UUID]:
         """Sweeps and places; the payouts that got a place to be sent."""
@@ -179,8 +196,10 @@ class Payday:
         with self.desk.transaction() as session:
             return load_tenant(session, self.desk.tenant).policy
 
-    def with_desk(self, tenant: str) -> Cashier:
-        return replace(self.desk, tenant=tenant)
+    @property
+    def neighbour(self) -> Cashier:
+        """Another tenant, who has no payouts."""
+        return replace(self.desk, tenant=f"{self.desk.tenant}-next")
 
     def _place_of(self, payout_id: UUID) -> Any:
         with self.desk.transaction() as session:
@@ -199,5 +218,17 @@ class OneAccount:
         return self.account
 
 
-def account_at(provider: PayoutProvider, rules: Any) -> PayoutAccount:
-    return PayoutAccount(provider, rules, 10.0)
+def open_payday(desk: Cashier, world: World, account: PayoutAccount, locks: PayoutLocks) -> Payday:
+    """Nothing is sent yet; every clock is the desk's."""
+    messages: list[tuple[str, UUID]] = []
+    hands = Hands(
+        desk.transaction,
+        OneAccount(account),
+        locks,
+        lambda task, payout_id: messages.append((task, payout_id)),
+        clock=lambda: desk.now,
+        ticks=lambda: desk.now.timestamp(),  # noqa: PLW0108 - of the `now` at that moment
+        sleep=lambda _seconds: None,
+        chance=lambda: 0.0,
+    )
+    return Payday(desk, world, account, hands, messages)

@@ -1,7 +1,6 @@
 """Would the payout machine notice? Each test breaks one rule of the code on purpose, and demands that it does."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +9,10 @@ import pytest
 from models.ledger.holds import release
 from models.payouts import moving, rows
 from tasks.payouts import attempts, events, pacing, policy, resolving, verdicts
-from tests.integration.payouts.machine.desk import Payday
-from tests.integration.payouts.machine.test_machine import begin, locks, run
+from tests.integration.payouts.machine.test_machine import Begin, begin, desks, locks, run
 from worker.providers.payouts.port import Declined, InDoubt
 
-__all__ = ["begin", "locks"]
+__all__ = ["begin", "desks", "locks"]
 
 EXAMPLES = 150
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -128,10 +126,8 @@ PLANTED: dict[Plant, str] = {
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_the_machine_notices(
-    plant: Plant, begin: Callable[[ExitStack], Payday], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_machine_notices(plant: Plant, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     with pytest.raises(Exception, match=PLANTED[plant]) as caught:
-        run(begin, EXAMPLES)
+        run(begin, examples=EXAMPLES)
     print(f"CAUGHT {plant.__name__}: {str(caught.value)[:200]}")

@@ -1,11 +1,11 @@
 """The payout machine against a provider at the port that does everything a provider may do, and keeps the truth."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -14,21 +14,29 @@ from sqlalchemy import text
 
 from models.tenants import sync_tenants
 from ops.embedded.ports import free_port
-from tasks.payouts.hands import Hands
+from ops.sandbox.config import SandboxConfig
+from tests.integration.payouts.attempting import settings_of
 from tests.integration.payouts.cashier import Cashier
-from tests.integration.payouts.machine.desk import OneAccount, Payday, account_at
+from tests.integration.payouts.machine import at_sandbox
+from tests.integration.payouts.machine.desk import OneOfMany, Payday, open_payday
 from tests.integration.payouts.machine.machine import PayoutMachine
 from tests.integration.payouts.machine.psp import BEHAVIOURS, RULES, Psp
+from tests.integration.sandbox.running import API_KEY, running_sandbox
 from worker.database import Transaction
 from worker.locks import PayoutLocks
+from worker.providers.payouts.accounts import PayoutAccount, PayoutAccounts
 
 EXAMPLES = int(os.environ.get("LEDGERBEAT_TEST_EXAMPLES", "25"))
 STEPS = 40
+TIMEOUT_SECONDS = 10.0
 TENANTS = [f"payer-{number}" for number in range(2000)]
+NEIGHBOURS = [f"{name}-next" for name in TENANTS]
 ACCOUNTS = text("""
     INSERT INTO provider_accounts (tenant, provider, adapter, max_in_flight)
     SELECT unnest(CAST(:tenants AS text[])), 'sandbox', 'sandbox', 4
 """)
+
+Begin = Callable[[ExitStack], Payday]
 
 
 @pytest.fixture
@@ -40,38 +48,48 @@ def locks() -> Iterator[PayoutLocks]:
 
 
 @pytest.fixture
-def begin(
-    transaction: Transaction, tenant: str, locks: PayoutLocks, now: datetime
-) -> Callable[[ExitStack], Payday]:
-    """Opens the desk of the next tenant, whose days begin in Istanbul, beside a provider of its own."""
+def desks(transaction: Transaction, tenant: str, now: datetime) -> Iterator[Cashier]:
+    """One tenant after the other, whose days begin in Istanbul."""
     with transaction() as session:
-        sync_tenants(session, dict.fromkeys(TENANTS, "Europe/Istanbul"))
-        session.execute(ACCOUNTS, {"tenants": TENANTS})
-    numbers = count()
+        sync_tenants(session, dict.fromkeys((*TENANTS, *NEIGHBOURS), "Europe/Istanbul"))
+        session.execute(ACCOUNTS, {"tenants": [*TENANTS, *NEIGHBOURS]})
+    return (OneOfMany(transaction, name, now) for name in TENANTS)
+
+
+@pytest.fixture
+def begin(desks: Iterator[Cashier], locks: PayoutLocks) -> Begin:
+    """Opens the next desk beside a provider of its own."""
 
     def opened(_: ExitStack) -> Payday:
-        desk = Cashier(transaction, TENANTS[next(numbers)], now)
-        psp = Psp(now)
-        account = account_at(psp, RULES)
-        payday = Payday(desk, psp, account, None)  # type: ignore[arg-type] # made of it, below
-        payday.hands = Hands(
-            transaction,
-            OneAccount(account),
-            locks,
-            lambda task, payout_id: payday.messages.append((task, payout_id)),
-            clock=lambda: desk.now,
-            ticks=lambda: desk.now.timestamp(),  # noqa: PLW0108 - of the `now` at that moment
-            sleep=lambda _seconds: None,
-            chance=lambda: 0.0,
-        )
-        return payday
+        desk = next(desks)
+        psp = Psp(desk.now)
+        return open_payday(desk, psp, PayoutAccount(psp, RULES, TIMEOUT_SECONDS), locks)
 
     return opened
 
 
-def run(begin: Callable[[ExitStack], Payday], examples: int = EXAMPLES) -> None:
+@pytest.fixture
+def begin_at_sandbox(desks: Iterator[Cashier], locks: PayoutLocks) -> Begin:
+    """The same beside a real sandbox over HTTP, called by the product's adapter, which shows payouts late."""
+    config = SandboxConfig(api_key=API_KEY, settle_seconds=None, hang_seconds=0.01, visibility_seconds=10)
+
+    def opened(stack: ExitStack) -> Payday:
+        desk, sandbox = next(desks), stack.enter_context(running_sandbox(config))
+        accounts = stack.enter_context(
+            closing(PayoutAccounts(settings_of(str(sandbox.base_url), [desk.tenant])))
+        )
+        account = accounts.find(desk.tenant, "sandbox")
+        assert account is not None
+        world = at_sandbox.AtSandbox(sandbox, account.provider, desk.now)
+        stack.callback(world.check_truth)
+        return open_payday(desk, world, replace(account, provider=world), locks)
+
+    return opened
+
+
+def run(begin: Begin, behaviours: Sequence[str] = BEHAVIOURS, *, examples: int = EXAMPLES) -> None:
     run_state_machine_as_test(
-        partial(PayoutMachine, begin, BEHAVIOURS),  # type: ignore[arg-type] # a factory will do, as its own docs say
+        partial(PayoutMachine, begin, behaviours),  # type: ignore[arg-type] # a factory will do, as its own docs say
         settings=settings(
             max_examples=examples,
             stateful_step_count=STEPS,
@@ -84,5 +102,9 @@ def run(begin: Callable[[ExitStack], Payday], examples: int = EXAMPLES) -> None:
     )
 
 
-def test_money_leaves_once_whatever_happens(begin: Callable[[ExitStack], Payday]) -> None:
+def test_money_leaves_once_whatever_happens(begin: Begin) -> None:
     run(begin)
+
+
+def test_money_leaves_once_from_a_provider_over_http(begin_at_sandbox: Begin) -> None:
+    run(begin_at_sandbox, at_sandbox.BEHAVIOURS, examples=max(EXAMPLES // 5, 1))
