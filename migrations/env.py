@@ -11,7 +11,7 @@ import models.limits
 import models.notifications
 import models.payouts.tables
 import models.provider_accounts
-import models.reconciliation
+import models.reconciliation.tables
 import models.schedules
 import models.tenants  # noqa: F401 - the imports fill the metadata
 from models.base import metadata

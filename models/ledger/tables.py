@@ -67,6 +67,12 @@ ledger_transactions = Table(
     UniqueConstraint("tenant", "idempotency_key"),
     Index(None, "tenant", "subject", postgresql_where=text("subject IS NOT NULL")),
     Index(None, "job_id", postgresql_where=text("job_id IS NOT NULL")),
+    Index(
+        "ledger_transactions_occurred_at_idx",
+        "occurred_at",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+    ),
 )
 
 ledger_entries = Table(

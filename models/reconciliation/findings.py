@@ -7,54 +7,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Identity,
-    Index,
-    Integer,
-    Table,
-    Text,
-    UniqueConstraint,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.base import Instant, metadata, require_aware
+from models.base import require_aware
 
-FINDING_KINDS = (
-    "missing_at_provider", "missing_in_ledger", "amount_mismatch", "currency_mismatch", "status_mismatch",
-    "fee_mismatch", "duplicate_at_provider", "late_reversal", "unknown_event", "in_doubt_overdue",
-    "invariant_broken",
-)  # fmt: skip
-FINDING_STATES = ("open", "resolved", "ignored", "closed")
+SMALL_MINOR = 100
+LARGE_MINOR = 100_000
 
-reconciliation_findings = Table(
-    "reconciliation_findings",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("state", Text, nullable=False, server_default=text("'open'")),
-    Column("amount_minor", BigInteger),
-    Column("currency", Text),
-    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
-    Column("first_seen_at", Instant, nullable=False),
-    Column("last_seen_at", Instant, nullable=False),
-    Column("times_seen", Integer, nullable=False, server_default=text("1")),
-    Column("closed_at", Instant),
-    UniqueConstraint("tenant", "fingerprint"),
-    CheckConstraint(f"kind IN {FINDING_KINDS}", name="kind"),
-    CheckConstraint(f"state IN {FINDING_STATES}", name="state"),
-    CheckConstraint("(closed_at IS NULL) = (state = 'open')", name="closed"),
-    Index(None, "tenant", "subject"),
-    Index("reconciliation_findings_open_idx", "tenant", "kind", postgresql_where=text("state = 'open'")),
-)
+# How much it matters, by kind, and one step more or less by the amount at stake. `{kind}` and `{amount}` are columns.
+SEVERITY = f"""
+    (ARRAY['low', 'medium', 'high', 'critical'])[greatest(1, least(4,
+        CASE WHEN {{kind}} IN ('invariant_broken', 'in_doubt_overdue') THEN 4
+            WHEN {{kind}} IN ('missing_in_ledger', 'missing_at_provider', 'duplicate_at_provider', 'status_mismatch',
+                'currency_mismatch') THEN 3
+            WHEN {{kind}} = 'fee_mismatch' THEN 1
+            ELSE 2 END
+        + CASE WHEN abs({{amount}}) >= {LARGE_MINOR} THEN 1
+            WHEN abs({{amount}}) < {SMALL_MINOR} THEN -1
+            ELSE 0 END))]
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +50,35 @@ class Finding:
 
 
 # Seen again it is updated; one that had closed itself, or was resolved, opens again; what a person ignores stays so.
-RECORD = text("""
-    INSERT INTO reconciliation_findings (tenant, provider, kind, fingerprint, subject, amount_minor, currency, detail,
-        first_seen_at, last_seen_at)
-    SELECT n.tenant, n.provider, n.kind, n.fingerprint, n.subject, n.amount_minor, n.currency, n.detail, :now, :now
-    FROM jsonb_to_recordset(CAST(:findings AS jsonb)) AS n (tenant text, provider text, kind text, fingerprint text,
-        subject text, amount_minor bigint, currency text, detail jsonb)
-    ORDER BY n.tenant, n.fingerprint
+SEEN_AGAIN = """
     ON CONFLICT (tenant, fingerprint) DO UPDATE SET
         last_seen_at = greatest(reconciliation_findings.last_seen_at, excluded.last_seen_at),
         times_seen = reconciliation_findings.times_seen + 1,
         amount_minor = excluded.amount_minor, currency = excluded.currency, detail = excluded.detail,
+        severity = excluded.severity, run_id = coalesce(excluded.run_id, reconciliation_findings.run_id),
+        occurred_at = coalesce(excluded.occurred_at, reconciliation_findings.occurred_at),
         state = CASE reconciliation_findings.state WHEN 'ignored' THEN 'ignored' ELSE 'open' END,
-        closed_at = CASE reconciliation_findings.state WHEN 'ignored' THEN reconciliation_findings.closed_at END
-""")
+        closed_at = CASE reconciliation_findings.state WHEN 'ignored' THEN reconciliation_findings.closed_at END,
+        closed_by = CASE reconciliation_findings.state WHEN 'ignored' THEN reconciliation_findings.closed_by END,
+        reason = CASE reconciliation_findings.state WHEN 'ignored' THEN reconciliation_findings.reason END
+"""
+
+RECORD = text(f"""
+    INSERT INTO reconciliation_findings (tenant, provider, kind, fingerprint, subject, amount_minor, currency, detail,
+        severity, run_id, first_seen_at, last_seen_at)
+    SELECT n.tenant, n.provider, n.kind, n.fingerprint, n.subject, n.amount_minor, n.currency, n.detail,
+        {SEVERITY.format(kind="n.kind", amount="n.amount_minor")}, CAST(:run_id AS bigint), :now, :now
+    FROM jsonb_to_recordset(CAST(:findings AS jsonb)) AS n (tenant text, provider text, kind text, fingerprint text,
+        subject text, amount_minor bigint, currency text, detail jsonb)
+    ORDER BY n.tenant, n.fingerprint
+    {SEEN_AGAIN}
+""")  # noqa: S608 - put together from constants of this room
 
 
-def record_findings(session: Session, findings: Sequence[Finding], *, now: datetime) -> None:
-    """Write them in the caller's transaction; each fingerprint once."""
+def record_findings(
+    session: Session, findings: Sequence[Finding], *, now: datetime, run_id: int | None = None
+) -> None:
+    """Write them in the caller's transaction; each fingerprint once. `run_id` is the run that saw them, if one did."""
     distinct = {(one.tenant, one.fingerprint): one for one in findings}
     if distinct:
         rows = [
@@ -104,4 +87,9 @@ def record_findings(session: Session, findings: Sequence[Finding], *, now: datet
              "detail": dict(one.detail)}
             for one in distinct.values()
         ]  # fmt: skip
-        session.execute(RECORD, {"findings": json.dumps(rows, default=str), "now": require_aware(now)})
+        values = {
+            "findings": json.dumps(rows, default=str),
+            "run_id": run_id,
+            "now": require_aware(now),
+        }
+        session.execute(RECORD, values)
