@@ -1,7 +1,5 @@
 """The webhook door: POST /v1/webhooks/{tenant}/{provider}. Verify the raw body, keep it, one job per event."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +14,9 @@ from worker.http.limits import check_announced_length, read_body
 from worker.http.metrics import Metrics
 from worker.http.problems import Refusal, not_accepted
 from worker.http.recording import Delivery, Submission
+from worker.providers.event_keys import event_job_key
 from worker.providers.port import ProviderEvent, WebhookRefused
 from worker.providers.registry import Received, receive
-
-KEY_LENGTH_MAX = 255
-DIGEST_LENGTH = 12
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class WebhookDoor:
@@ -66,12 +60,6 @@ def submission(tenant: str, provider: str, received: Received, body: bytes, now:
     )
     jobs = tuple(_job(tenant, provider, event) for event in received.events)
     return Submission(jobs, delivery)
-
-
-def event_job_key(provider: str, event_key: str, event_args: dict[str, Any]) -> str:
-    """Twice the same event is one job; the same id with another content is news, and another job."""
-    digest = hashlib.sha256(_canonical(event_args).encode()).hexdigest()[:DIGEST_LENGTH]
-    return f"{provider}:{event_key}:{digest}"[:KEY_LENGTH_MAX]
 
 
 def _job(tenant: str, provider: str, event: ProviderEvent) -> JobRequest:

@@ -6,14 +6,12 @@ requests and reads the answers; the network is ours (wire.py), so that nothing i
 is known. Stripe replays a saved 500 under the same key, so doubt is ended by looking up, not by asking again.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import stripe
-from stripe import _util as stripe_util
 
 from worker.providers.payouts import amounts, errors
 from worker.providers.payouts.errors import ANY, Refusal, Row
@@ -32,6 +30,7 @@ from worker.providers.payouts.port import (
 from worker.providers.payouts.reading import child, retry_after, safe_code
 from worker.providers.payouts.stripe_objects import Way, only, reference_of, rows_of, seen, way_to
 from worker.providers.payouts.wire import Lost, NotSentAtAll, Wire
+from worker.providers.stripe_client import stripe_client
 from worker.settings import ProviderSettings
 
 KEY_SECONDS = 24 * 3600
@@ -79,48 +78,8 @@ def build(
     timeout_seconds: float,
 ) -> "StripePayouts":
     """The provider of one account. Connects nothing."""
-    _be_quiet()
-    client = stripe.StripeClient(
-        api_key,
-        base_addresses={"api": base_url},
-        http_client=_WireClient(Wire(base_url, timeout_seconds)),
-        max_network_retries=0,
-    )
+    client = stripe_client(api_key, Wire(base_url, timeout_seconds), base_url)
     return StripePayouts(client, timeout_seconds)
-
-
-def _be_quiet() -> None:
-    """The SDK logs whole requests at debug, prints them where STRIPE_LOG is set, and sends metrics about calls."""
-    logging.getLogger("stripe").disabled = True
-    stripe.log = None
-    stripe_util.STRIPE_LOG = None
-    stripe.enable_telemetry = False
-
-
-class _WireClient(stripe.HTTPClient):
-    """The SDK's way out: one call on the wire. NotSentAtAll and Lost go through the SDK as they are."""
-
-    name = "ledgerbeat"
-
-    def __init__(self, wire: Wire) -> None:
-        super().__init__()
-        self._wire = wire
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        post_data: Any = None,
-        *,
-        _usage: list[str] | None = None,
-    ) -> tuple[str, int, Mapping[str, str]]:
-        body = None if post_data is None else str(post_data).encode()
-        reply = self._wire.call_url(method.upper(), url, headers or {}, body)
-        return reply.body.decode("utf-8", "replace"), reply.status, reply.headers
-
-    def close(self) -> None:
-        """Nothing is kept between calls."""
 
 
 class StripePayouts:

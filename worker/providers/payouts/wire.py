@@ -44,8 +44,9 @@ class Lost(CallFailed):
 class Wire:
     """The way to one provider's origin. Safe for threads; holds no connection between calls."""
 
-    def __init__(self, base_url: str, timeout_seconds: float) -> None:
+    def __init__(self, base_url: str, timeout_seconds: float, body_bytes_max: int = BODY_BYTES_MAX) -> None:
         self._base_url = base_url.rstrip("/")
+        self._body_bytes_max = body_bytes_max
         self._timeout_seconds = timeout_seconds
         self._ssl_context = httpx.create_ssl_context() if base_url.startswith("https:") else None
 
@@ -88,7 +89,9 @@ class Wire:
                 extensions={"timeout": timeouts},
             ) as answer,
         ):
-            return Reply(answer.status, _lower(answer.headers), _bounded(answer.iter_stream()))
+            return Reply(
+                answer.status, _lower(answer.headers), _bounded(answer.iter_stream(), self._body_bytes_max)
+            )
 
 
 class _TooLarge(Exception):
@@ -160,10 +163,10 @@ def _lower(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
-def _bounded(chunks: Iterable[bytes]) -> bytes:
+def _bounded(chunks: Iterable[bytes], bytes_max: int) -> bytes:
     body = bytearray()
     for chunk in chunks:
         body += chunk
-        if len(body) > BODY_BYTES_MAX:
+        if len(body) > bytes_max:
             raise _TooLarge
     return bytes(body)
