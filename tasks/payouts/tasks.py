@@ -6,9 +6,13 @@ from tasks.payouts.attempts import attempt
 from tasks.payouts.dispatch import dispatch, tick
 from tasks.payouts.hands import Hands
 from tasks.payouts.resolving import resolve
+from tasks.payouts.turns import Turns
 from worker.celery import app, publish_payout
 from worker.resources import current
 from worker.telemetry import TaskFailed, reported
+
+turns: Turns[tuple[str, str]] = Turns()
+"""Attempts of one account that end together give their places away together."""
 
 
 def hands() -> Hands:
@@ -23,7 +27,7 @@ def attempt_payout(payout_id: str) -> None:
     with reported("payouts.attempt.failed", payout_id=payout_id):
         ours = hands()
         if place := attempt(ours, UUID(payout_id)):
-            dispatch(ours, [place.account])
+            turns.take(place.account, lambda: dispatch(ours, [place.account]))
 
 
 @app.task(name="payouts.resolve", throws=(TaskFailed,))
