@@ -44,6 +44,7 @@ IN_FLIGHT = 16
 LATENCY_SECONDS = 0.2
 LIMIT_PER_SECOND = IN_FLIGHT / LATENCY_SECONDS
 WITHIN_SECONDS = 240
+LOOK_SECONDS = 0.02
 API_KEY = "sk_bench"
 CONFIG = """
 [tenants.acme]
@@ -61,7 +62,9 @@ OF_ROUND = """
         - min(e.at) FILTER (WHERE e.cause = 'claimed'))
     FROM payout_events e JOIN payouts p ON p.id = e.payout_id WHERE p.destination = %s
 """
-PAID = "SELECT id::text FROM payouts WHERE state = 'paid'"
+PAID = "SELECT id, payout_id::text FROM payout_events WHERE id > %s AND to_state = 'paid' ORDER BY id"
+LATE_EVENTS = 1000
+"""Ids are drawn before they are committed: those of so many before the newest one are looked at again."""
 PAUSED = "UPDATE provider_accounts SET paused_at = CASE WHEN %s THEN now() END"
 
 rounds = count()
@@ -73,18 +76,20 @@ class Watch:
 
     database_url: str
     seen: dict[str, float] = field(default_factory=dict)
+    newest: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         with connected(self.database_url) as connection:
-            while not self.over.wait(0.01):
+            while not self.over.wait(LOOK_SECONDS):
                 self.look(connection)
             self.look(connection)
 
     def look(self, connection: Connection) -> None:
-        found = connection.execute(PAID).fetchall()
+        found = connection.execute(PAID.encode(), (self.newest - LATE_EVENTS,)).fetchall()
         now = time.time()
-        for (payout_id,) in found:
+        for event_id, payout_id in found:
+            self.newest = max(self.newest, int(str(event_id)))
             self.seen.setdefault(str(payout_id).replace("-", ""), now)
 
 

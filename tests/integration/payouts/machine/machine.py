@@ -17,10 +17,15 @@ from tests.integration.payouts.machine.promises import OPEN, Promises, next_due
 OWNERS = ("ada", "bob")
 MONEY = 2_000
 REQUESTERS = ("app:cashier", "ops:dana")
-APPROVERS = ("ops:lee", "ops:dana", "OPS:Dana ")
+APPROVERS = ("ops:lee", "ops:dana", "OPS:Dana")
 AMOUNTS = st.sampled_from([10, 40, 100, 350, 900])
 JUMPS = st.sampled_from([1, 16, 45, 61, 301, 1000, 4000, 12 * 3600, 24 * 3600 - 500, 25 * 3600, 8 * 86_400])
-COMMANDS = ("approve", "approve", "reject", "cancel", "retry", "retry")
+COMMANDS = ("approve", "reject", "cancel", "retry")
+SENSIBLE = {
+    "awaiting_approval": ("approve", "approve", "reject"),
+    "approved": ("cancel",),
+    "cooling": ("retry", "cancel"),
+}
 POLICIES = st.fixed_dictionaries(
     {},
     optional={
@@ -28,12 +33,13 @@ POLICIES = st.fixed_dictionaries(
         "payout_retry_limit": st.sampled_from([0, 1, 3]),
         "payout_cooldown_seconds": st.sampled_from([60, 300]),
         "payout_backoff_factor": st.sampled_from([1, 2]),
-        "approval_threshold_minor": st.sampled_from([None, 0, 90]),
+        "approval_threshold_minor": st.sampled_from([None, 0, 90, 90]),
         "approval_expires_seconds": st.sampled_from([None, 600, 86_400]),
         "in_doubt_ladder_seconds": st.sampled_from([[5, 20, 40, 80], [30, 600], [1]]),
     },
 ).filter(bool)
 ROUNDS_MAX = 150
+CLAIM_SECONDS = 41
 
 
 class PayoutMachine(RuleBasedStateMachine):
@@ -79,6 +85,13 @@ class PayoutMachine(RuleBasedStateMachine):
         payout_id = data.draw(st.sampled_from([row["id"] for row in self.rows]))
         self.payday.desk.command(name, payout_id, actor=actor)
 
+    @precondition(lambda self: not self.tenant_paused and any(row["state"] in SENSIBLE for row in self.rows))
+    @rule(data=st.data(), actor=st.sampled_from(APPROVERS))
+    def decide(self, data: st.DataObject, actor: str) -> None:
+        """A person does what may be done."""
+        row = data.draw(st.sampled_from([row for row in self.rows if row["state"] in SENSIBLE]))
+        self.payday.desk.command(data.draw(st.sampled_from(SENSIBLE[row["state"]])), row["id"], actor=actor)
+
     @precondition(lambda self: not self.tenant_paused and self.certain())
     @rule(data=st.data())
     def mark(self, data: st.DataObject) -> None:
@@ -121,6 +134,14 @@ class PayoutMachine(RuleBasedStateMachine):
         """A worker takes one of those that have a place, and gets no further for now."""
         if dispatched := self.payday.tick():
             self.payday.claim(data.draw(st.sampled_from(sorted(dispatched))))
+
+    @rule(data=st.data())
+    def freeze(self, data: st.DataObject) -> None:
+        """A worker takes one, and is frozen until its claim has run out; it may wake up later."""
+        if dispatched := self.payday.tick():
+            self.payday.claim(data.draw(st.sampled_from(sorted(dispatched))))
+            self.payday.later(CLAIM_SECONDS)
+            self.payday.tick()
 
     @rule(data=st.data())
     def race(self, data: st.DataObject) -> None:
