@@ -47,17 +47,18 @@ def build(account: ProviderSettings) -> PayoutProvider:
         raise SettingsError(f"provider {account.name}: set api_key, such as env:NAME; payouts need it")
     return _module(account.adapter).build(
         account,
-        base_url=_base_url(account),
+        base_url=base_url(account),
         api_key=account.api_key.get_secret_value(),
         timeout_seconds=account.timeout_seconds,
     )
 
 
-def _base_url(account: ProviderSettings) -> str:
+def base_url(account: ProviderSettings, needed_by: str = "payouts need it") -> str:
+    """Where the provider's API is, without a slash at its end. Raises SettingsError."""
     url = account.base_url or DEFAULT_URLS.get(account.adapter)
     if url is None:
         raise SettingsError(
-            f"provider {account.name}: set base_url, such as {URL_EXAMPLES[account.adapter]}; payouts need it"
+            f"provider {account.name}: set base_url, such as {URL_EXAMPLES[account.adapter]}; {needed_by}"
         )
     parts = _parts(url)
     if parts is None:

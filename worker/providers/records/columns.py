@@ -1,5 +1,7 @@
 """What a report file is: where it stands, its format, and which of its columns mean what."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -19,6 +21,22 @@ def _zone(name: str) -> str:
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is not an IANA time zone such as 'Europe/Istanbul'") from error
     return name
+
+
+def _time_format(form: str) -> str:
+    """A form that strptime can read dates by: tried once, so that no row meets a broken one."""
+    if form in ("iso", "epoch"):
+        return form
+    sample = datetime(2026, 11, 30, 13, 45, 0, tzinfo=UTC)
+    try:
+        read = datetime.strptime(sample.strftime(form), form)  # noqa: DTZ007 - only its date matters
+    except (ValueError, re.error):
+        read = None
+    if read is None or read.date() != sample.date():
+        raise ValueError(
+            "time_format is iso, epoch, or a form of strptime with a whole date, '%d/%m/%Y %H:%M'"
+        )
+    return form
 
 
 class ColumnMap(BaseModel):
@@ -52,7 +70,7 @@ class ColumnMap(BaseModel):
     sign: Literal["signed", "by_kind"] = "signed"
     came_back: frozenset[str] = frozenset()
     fees: Literal["kept_by_provider", "paid_to_us"] = "kept_by_provider"
-    time_format: Name = "iso"
+    time_format: Annotated[str, AfterValidator(_time_format)] = "iso"
     delimiter: Literal[",", ";", "\t", "|"] = ","
     decimal_mark: Literal[".", ","] = "."
 
@@ -63,10 +81,12 @@ class ColumnMap(BaseModel):
             raise ValueError("set either amount, or both credit and debit")
         if all(pair) and self.sign == "by_kind":
             raise ValueError("credit and debit say the sign already: leave sign = 'signed'")
+        if self.came_back and (self.sign != "by_kind" or self.status is None):
+            raise ValueError("came_back needs sign = 'by_kind' and the column status")
         if (self.currency is None) == (self.currency_always is None):
             raise ValueError("set either currency, a column, or currency_always, such as 'EUR'")
-        if self.fee_currency is not None and self.fee is None:
-            raise ValueError("fee_currency is set without fee")
+        if (self.fee_currency and not self.fee) or (self.kinds and not self.kind):
+            raise ValueError("fee_currency needs the column fee, and kinds the column kind")
         return self
 
     @property

@@ -28,6 +28,8 @@ class Record:
 
     `record_id` is unique per account; `reference` is ours and `object_id` the provider's, where it tells them.
     `fee_minor` is what the provider kept for it (negative: gave back), in `fee_currency`. `status` is its own word.
+    A fee that stands alone is a record of kind `fee` with a negative amount and a `fee_minor` of 0. `other` is what
+    our ledger does not book by itself: corrections, reserves, the provider's own transfers to our bank.
     """
 
     record_id: str
@@ -64,4 +66,8 @@ class RecordSource(Protocol):
     """Where the records of one account come from. Every call it makes is bounded in time, every page in size."""
 
     def read(self, window: Window) -> Iterator[Record | BadRow]:
-        """All records that occurred in the window, in any order, each once. Raises SourceFailed, also half-way."""
+        """All records that occurred in the window, in any order, each once. Raises SourceFailed, also half-way.
+
+        A report file is taken as a whole: its source gives every row, also those outside of the window, and one that
+        stands twice in the file twice, with the same `record_id`.
+        """

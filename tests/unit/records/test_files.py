@@ -1,0 +1,182 @@
+"""Report files of any content: nothing is lost, nothing is guessed, and memory does not grow with the file."""
+
+import hashlib
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.records.reports import (
+    AMSTERDAM,
+    EVER,
+    HEADER,
+    SETTLED,
+    adyen_file,
+    adyen_line,
+    columns,
+    read,
+)
+from worker.providers.records.columns import FileFormat
+from worker.providers.records.lines import LINE_BYTES_MAX
+from worker.providers.records.port import RAW_LENGTH_MAX, BadRow, Record, SourceFailed
+from worker.providers.records.registry import file_source
+
+ROW = adyen_line(SETTLED).encode()
+GOOD = HEADER.encode() + b"\n" + ROW + b"\n"
+LARGE_ROWS = 200_000
+MEMORY_BYTES_MAX = 5 * 1024 * 1024
+
+
+def adyen_bytes(folder: Path, content: bytes) -> list[Record | BadRow]:
+    path = folder / "report.csv"
+    path.write_bytes(content)
+    return read("adyen_settlement", path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD,
+        b"\xef\xbb\xbf" + GOOD,
+        GOOD.replace(b"\n", b"\r\n"),
+        GOOD.rstrip(b"\n"),
+        GOOD + b"\n  \n\r\n\n",
+        GOOD.replace(b"order-1", b'"order-1"'),
+    ],
+    ids=["plain", "bom", "crlf", "no_last_end", "blank_lines", "quoted"],
+)
+def test_the_same_row_however_the_file_is_written(tmp_path: Path, content: bytes) -> None:
+    (record,) = adyen_bytes(tmp_path, content)
+    assert isinstance(record, Record)
+    assert (record.reference, record.amount_minor) == ("order-1", 1250)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty: not even a header"),
+        (b"\n\n", "is empty: not even a header"),
+        (GOOD.decode().encode("utf-16"), "is UTF-16; send the file as UTF-8"),
+        (GOOD + ROW.replace(b"order-1", "ordér".encode("latin-1")), "line 3: not UTF-8"),
+        (b"PK\x03\x04\xff\xff", "line 1: not UTF-8"),
+        (b"x" * (LINE_BYTES_MAX + 2), "the header cannot be read"),
+    ],
+)
+def test_what_is_no_such_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes, reason: str) -> None:
+    with pytest.raises(SourceFailed, match=reason):
+        adyen_bytes(tmp_path, content)
+
+
+@pytest.mark.parametrize("name", ["missing.csv", ".", "a\x00b"])
+def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceFailed):
+        read("adyen_settlement", tmp_path / name)
+
+
+def test_a_file_is_known_by_its_digest(tmp_path: Path) -> None:
+    path = adyen_file(tmp_path, [SETTLED])
+    source = file_source("adyen_settlement", path, None, AMSTERDAM)
+    assert source.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert source.name == path.name
+
+
+def test_a_file_that_changes_under_the_reader_is_refused(tmp_path: Path) -> None:
+    path = adyen_file(tmp_path, [SETTLED])
+    source = file_source("adyen_settlement", path, None, AMSTERDAM)
+    assert source.digest
+    path.write_bytes(path.read_bytes() + ROW)
+    with pytest.raises(SourceFailed, match="was changed while it was read"):
+        list(source.read(EVER))
+
+
+def test_a_line_without_end_is_one_bad_row(tmp_path: Path) -> None:
+    endless = b"x" * (5 * LINE_BYTES_MAX)
+    first, bad, last = adyen_bytes(tmp_path, GOOD + endless + b"\n" + ROW)
+    assert isinstance(bad, BadRow)
+    assert (bad.line, bad.reason, len(bad.raw)) == (3, "longer than 65536 bytes", RAW_LENGTH_MAX)
+    assert [type(row) for row in (first, last)] == [Record, Record]
+
+
+@pytest.mark.parametrize("length", range(LINE_BYTES_MAX - 1, LINE_BYTES_MAX + 4))
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+def test_around_the_longest_line_nothing_is_lost(tmp_path: Path, length: int, end: bytes) -> None:
+    more = ROW if end else b""
+    found = adyen_bytes(tmp_path, GOOD + b"x" * length + end + more)
+    assert [type(row) for row in found] == [Record, BadRow, *([Record] if end else [])]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    with path.open("wb") as file:
+        file.write(HEADER.encode() + b"\n")
+        for at in range(LARGE_ROWS):
+            file.write(ROW.replace(b"9914689190961342", b"%016d" % at) + b"\n")
+    assert path.stat().st_size > 5 * MEMORY_BYTES_MAX
+    source = file_source("adyen_settlement", path, None, AMSTERDAM)
+    tracemalloc.start()
+    try:
+        total = sum(row.amount_minor for row in source.read(EVER) if isinstance(row, Record))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert total == 1250 * LARGE_ROWS
+    assert peak_bytes < MEMORY_BYTES_MAX
+
+
+WORDS = [
+    b",",
+    b'"',
+    b"\n",
+    b"\r",
+    b"\x00",
+    b"\xff",
+    b"\xc3\xa9",
+    b" ",
+    b"-",
+    b"1.5",
+    b"Fee",
+    ROW,
+    b"\n" + ROW + b"\n",
+]
+ANY_BYTES = st.lists(st.one_of(st.binary(max_size=20), st.sampled_from(WORDS)), max_size=30).map(b"".join)
+
+
+def rows_in(content: bytes) -> int:
+    return sum(bool(line.rstrip(b"\r").strip(b" \t")) for line in content.split(b"\n"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY_BYTES)
+def test_rows_in_are_records_and_bad_rows(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder, whole = tmp_path_factory.mktemp("any", numbered=True), HEADER.encode() + b"\n" + content
+    if is_utf8(content):
+        found = adyen_bytes(folder, whole)
+        assert len(found) == rows_in(content)
+        assert len({row.line for row in found}) == len(found)
+    else:
+        with pytest.raises(SourceFailed, match="not UTF-8"):
+            adyen_bytes(folder, whole)
+
+
+def is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANY_BYTES, st.sampled_from(get_args(FileFormat)))
+def test_no_content_raises_anything_but_source_failed(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, format_: FileFormat
+) -> None:
+    path = tmp_path_factory.mktemp("any", numbered=True) / "file"
+    path.write_bytes(content)
+    told = None if format_ == "adyen_settlement" else columns()
+    with suppress(SourceFailed):
+        assert all(row.line for row in read(format_, path, told))
