@@ -1,0 +1,1 @@
+"""Reconciliation: every night each provider's own account against the ledger, and what does not agree as findings."""

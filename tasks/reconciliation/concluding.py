@@ -1,0 +1,124 @@
+"""What a run makes of what was told: fees booked, invariants asked, both sides matched, and what does not agree."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from models.invariants import BROKEN_ROWS_MAX, Check, Invariant, ask
+from models.ledger.verify import INVARIANTS
+from models.reconciliation import matching
+from models.reconciliation.concluding import Conclusion, conclude, conclude_checks, count_open
+from models.reconciliation.findings import Finding
+from models.reconciliation.matching import Sum, Survey
+from models.reconciliation.runs import end_run
+from models.reconciliation.staging import take_file
+from tasks.reconciliation.fees import BATCH_ROWS, book_fees
+from tasks.reconciliation.outcome import RunReport
+from tasks.reconciliation.run import LEDGER, STATEMENT_SECONDS, Run
+from tasks.reconciliation.totals import Totals, add_up
+from worker.providers.records.port import SourceFailed
+
+TOTALS_ADD_UP = "reconciliation_totals_add_up"
+
+
+def book_all_fees(run: Run) -> None:
+    """Read in one transaction, posted in others: nobody waits for the clearing account while a feed is read."""
+    with run.transaction() as reading:
+        for fees in matching.unbooked_fees(reading, run.scope, BATCH_ROWS):
+            with run.transaction() as session:
+                run.renew(session, STATEMENT_SECONDS)
+                run.fees_booked += book_fees(
+                    session,
+                    run.claim.tenant,
+                    run.claim.provider,
+                    fees,
+                    shadow=run.tenant.shadow,
+                    now=run.clock(),
+                )
+
+
+def check_invariants(run: Run) -> Sequence[Check]:
+    """Every invariant of ledger and payouts, each in a transaction of its own."""
+    return [check for invariant in INVARIANTS for check in _ask(run, [invariant])]
+
+
+def _ask(run: Run, invariants: Sequence[Invariant]) -> Sequence[Check]:
+    with run.transaction() as session:
+        run.renew(session, STATEMENT_SECONDS)
+    with run.transaction() as session:
+        matching.allow_long_statements(session)
+        return ask(session, invariants, run.claim.tenant, now=run.clock())
+
+
+def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunReport:
+    """Matching, findings and the end of the run: all of it or nothing."""
+    with run.transaction() as session:
+        run.renew(session, STATEMENT_SECONDS)
+        sums = matching.match(session, run.scope, found)
+        totals = add_up(sums)
+        now = run.clock()
+        concluded = conclude(session, run.scope, now=now)
+        broken = [*_broken(run, checks), *_not_adding_up(run, totals)]
+        asked = [TOTALS_ADD_UP, *(check.name for check in checks if len(check.broken) < BROKEN_ROWS_MAX)]
+        mended = conclude_checks(session, broken, asked, run.scope, LEDGER, now=now)
+        report = run.report(
+            "done",
+            matched=_rows(sums, "agreed", "matched"),
+            expected=_rows(sums, "expected", side=None),
+            findings=_by_kind(concluded, broken),
+            opened=concluded.opened,
+            reopened=concluded.reopened,
+            ignored=concluded.ignored,
+            closed=concluded.closed + mended,
+            findings_open=count_open(session, run.claim.tenant, [run.claim.provider, LEDGER]),
+            totals=totals,
+            checks=checks,
+        )
+        _take_file(session, run, now)
+        end_run(session, run.claim, report.ending(), now=now)
+    return report
+
+
+def _take_file(session: Session, run: Run, now: datetime) -> None:
+    if run.file is not None and not take_file(
+        session, run.claim.run_id, run.claim.tenant, run.claim.provider,
+        digest=run.file.digest, name=run.file.name, rows=run.records + run.bad_rows, now=now,
+    ):  # fmt: skip
+        raise SourceFailed(f"the file {run.file.name} was taken meanwhile, by another run")
+
+
+def _broken(run: Run, checks: Sequence[Check]) -> Iterator[Finding]:
+    for check in checks:
+        for one in check.broken:
+            detail = {
+                "check": check.name,
+                "meaning": check.meaning,
+                "remedy": check.remedy,
+                "found": one.detail,
+            }
+            yield Finding(
+                run.claim.tenant, LEDGER, "invariant_broken", one.subject, detail=detail, mark=check.name
+            )
+
+
+def _not_adding_up(run: Run, totals: Totals) -> Iterator[Finding]:
+    for currency, total in totals.items():
+        if not total.adds_up:
+            detail = {"check": TOTALS_ADD_UP, "provider": run.claim.provider, "totals": asdict(total)}
+            subject = f"run:{run.claim.run_id} {currency}"
+            yield Finding(
+                run.claim.tenant, LEDGER, "invariant_broken", subject, None, currency, detail, TOTALS_ADD_UP
+            )
+
+
+def _by_kind(concluded: Conclusion, broken: Sequence[Finding]) -> dict[str, int]:
+    found = dict(concluded.seen)
+    if broken:
+        found["invariant_broken"] = len({one.fingerprint for one in broken})
+    return dict(sorted(found.items()))
+
+
+def _rows(sums: Sequence[Sum], *statuses: str, side: str | None = "provider") -> int:
+    return sum(one.rows for one in sums if one.status in statuses and side in (None, one.side))

@@ -1,0 +1,74 @@
+"""The feed of a run: staged chunk by chunk, so that memory holds one, and looked over before anything is made of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+
+from models.reconciliation import matching
+from models.reconciliation.matching import Survey
+from models.reconciliation.staging import clear_stage, keep_bad_rows, stage, taken_by
+from tasks.reconciliation.policy import KEPT, is_truncated
+from tasks.reconciliation.run import STAGING_SECONDS, STATEMENT_SECONDS, File, Run
+from worker.providers.records.port import BadRow, Record, RecordSource, SourceFailed, Window
+
+CHUNK_ROWS = 10_000
+
+
+def file_of(source: RecordSource) -> File | None:
+    """A source that has a digest is a file, of which each run takes another."""
+    digest = getattr(source, "digest", None)
+    return None if digest is None else File(str(getattr(source, "name", "")), str(digest))
+
+
+def refuse_taken(run: Run, file: File) -> None:
+    """The same file again belongs to the run that took it; and what the other files told is part of the feed."""
+    claim = run.claim
+    with run.transaction() as session:
+        taker = taken_by(session, claim.tenant, claim.provider, file.digest)
+        since = claim.business_date - KEPT
+        also = matching.earlier_runs(session, claim.run_id, claim.tenant, claim.provider, since=since)
+    if taker not in (None, claim.run_id):
+        raise SourceFailed(f"the file {file.name} was taken before, by run {taker}")
+    run.scope = replace(run.scope, also=also)
+
+
+def stage_feed(run: Run, source: RecordSource) -> None:
+    """Everything the provider tells, in chunks: memory holds one."""
+    with run.transaction() as session:
+        run.renew(session, STATEMENT_SECONDS)
+        matching.allow_long_statements(session)
+        clear_stage(session, run.claim.run_id)
+    window = Window(run.night.fetched_from, run.night.fetched_until)
+    told = iter(source.read(window))
+    while chunk := list(islice(told, CHUNK_ROWS)):
+        _stage_chunk(run, chunk)
+
+
+def _stage_chunk(run: Run, chunk: Sequence[Record | BadRow]) -> None:
+    records = [one for one in chunk if isinstance(one, Record)]
+    bad = [one for one in chunk if isinstance(one, BadRow)]
+    now, claim = run.clock(), run.claim
+    with run.transaction() as session:
+        run.renew(session, STAGING_SECONDS)
+        stage(session, claim.run_id, claim.tenant, claim.provider, records)
+        keep_bad_rows(session, claim.run_id, claim.tenant, claim.provider, bad, now=now)
+    run.records += len(records)
+    run.bad_rows += len(bad)
+
+
+def look_over(run: Run) -> Survey:
+    """A file is compared with its own date: the look-back was told by other files."""
+    since = run.night.judged_from if run.file is None else run.night.starts_at
+    with run.transaction() as session:
+        run.renew(session, STATEMENT_SECONDS)
+        matching.allow_long_statements(session)
+        return matching.survey(session, run.scope, since=since, of_file=run.file is not None)
+
+
+def is_short(run: Run, found: Survey) -> bool:
+    return is_truncated(
+        provider_rows=found.provider_rows,
+        ledger_rows=found.ledger_rows,
+        records=run.records,
+        median_records=found.median_records,
+    )

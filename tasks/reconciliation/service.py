@@ -1,0 +1,165 @@
+"""One night of one provider: claim the run, stage what the provider tells, match both directions, conclude.
+
+    claim ──▶ stage ──▶ survey ──▶ fees ──▶ checks ──▶ match, findings, ending (one transaction)
+                │          │ implausibly short
+   SourceFailed ▼          ▼
+              failed    truncated: nothing opened, nothing closed
+
+Until the last transaction commits nothing is concluded, so a run that was killed anywhere runs again as if it were the
+first time; fees are booked once by their keys. Every write shows the claim: of two that run at once, one works.
+"""
+
+from datetime import date
+
+import structlog
+
+from models.base import require_aware
+from models.reconciliation import matching
+from models.reconciliation.concluding import count_open
+from models.reconciliation.matching import Scope, Survey
+from models.reconciliation.runs import ClaimLost, claim_run, end_run
+from models.reconciliation.staging import forget_records
+from models.tenants import Tenant, load_tenant
+from tasks.reconciliation.concluding import book_all_fees, check_invariants, match_and_conclude
+from tasks.reconciliation.feeding import file_of, is_short, look_over, refuse_taken, stage_feed
+from tasks.reconciliation.outcome import RunReport
+from tasks.reconciliation.policy import KEPT, LOOKBACK_DAYS, Night, night_of, settled_before
+from tasks.reconciliation.run import LEDGER, STAGING_SECONDS, Clock, Run
+from worker.database import Transaction
+from worker.providers.records.port import RecordSource, SourceFailed
+
+__all__ = ["RunReport", "reconcile"]
+
+log = structlog.get_logger("ledgerbeat.reconciliation")
+
+
+def reconcile(
+    transaction: Transaction,
+    tenant: str,
+    provider: str,
+    business_date: date,
+    source: RecordSource,
+    *,
+    clock: Clock,
+    lookback_days: int = LOOKBACK_DAYS,
+    with_checks: bool = True,
+    even_if_short: bool = False,
+) -> RunReport:
+    """Run the night once, or once again. Safe to repeat, to run twice at once and to be killed anywhere.
+
+    `even_if_short`: a person has looked, the feed is as short as it seems. Raises UnknownTenant, and whatever is not
+    the source's fault; the run is then `failed` and can be run again.
+    """
+    with transaction() as session:
+        known = load_tenant(session, tenant)
+    night = night_of(business_date, known.timezone, lookback_days=lookback_days)
+    run = _claim(transaction, known, provider, business_date, night, clock)
+    if run is None:
+        return RunReport(tenant, provider, business_date, "taken")
+    try:
+        run.file = file_of(source)
+        return _work(run, source, with_checks=with_checks, even_if_short=even_if_short)
+    except ClaimLost:
+        log.warning("reconciliation.claim_lost", tenant=tenant, provider=provider, run_id=run.claim.run_id)
+        return RunReport(tenant, provider, business_date, "taken", run_id=run.claim.run_id)
+    except SourceFailed as error:
+        return _fail(run, str(error))
+    except Exception as error:
+        _fail(run, f"failed: {type(error).__name__}")
+        raise
+
+
+def _claim(
+    transaction: Transaction, tenant: Tenant, provider: str, business_date: date, night: Night, clock: Clock
+) -> Run | None:
+    now = require_aware(clock())
+    with transaction() as session:
+        claim = claim_run(
+            session,
+            tenant.name,
+            provider,
+            business_date,
+            window=(night.judged_from, night.ends_at),
+            seconds=STAGING_SECONDS,
+            now=now,
+        )
+    if claim is None:
+        return None
+    scope = Scope(
+        run_id=claim.run_id,
+        tenant=tenant.name,
+        provider=provider,
+        fetched_from=night.fetched_from,
+        fetched_until=night.fetched_until,
+        judged_from=night.judged_from,
+        judged_until=night.ends_at,
+        settled_before=settled_before(now, tenant.policy.reconcile_grace_seconds),
+    )
+    return Run(transaction, clock, claim, tenant, night, scope)
+
+
+def _work(run: Run, source: RecordSource, *, with_checks: bool, even_if_short: bool) -> RunReport:
+    if run.file is not None:
+        refuse_taken(run, run.file)
+    stage_feed(run, source)
+    found = look_over(run)
+    if is_short(run, found) and not even_if_short:
+        return _truncate(run, found)
+    book_all_fees(run)
+    checks = check_invariants(run) if with_checks else ()
+    report = match_and_conclude(run, found, checks)
+    _forget(run)
+    _tell(report)
+    return report
+
+
+def _truncate(run: Run, found: Survey) -> RunReport:
+    """Say so, and conclude nothing."""
+    with run.transaction() as session:
+        providers = [run.claim.provider, LEDGER]
+        report = run.report(
+            "truncated",
+            findings_open=count_open(session, run.claim.tenant, providers),
+            error=f"{found.provider_rows} movements in {run.records} records; the ledger has {found.ledger_rows}, "
+            f"the last nights had {found.median_records or 0} records",
+        )
+        end_run(session, run.claim, report.ending(), now=run.clock())
+    _tell(report)
+    return report
+
+
+def _fail(run: Run, error: str) -> RunReport:
+    """Nothing was concluded, and the run may be tried again at once. Whoever has taken it over is left alone."""
+    report = run.report("failed", error=error)
+    try:
+        with run.transaction() as session:
+            end_run(session, run.claim, report.ending(), now=run.clock())
+    except Exception as also:  # noqa: BLE001 - the claim runs out by itself
+        log.warning("reconciliation.not_ended", run_id=run.claim.run_id, error=type(also).__name__)
+    _tell(report)
+    return report
+
+
+def _forget(run: Run) -> None:
+    """Let go of what is older than anything a night looks back to."""
+    claim = run.claim
+    with run.transaction() as session:
+        matching.allow_long_statements(session)
+        forget_records(session, claim.tenant, claim.provider, before=claim.business_date - KEPT)
+
+
+def _tell(report: RunReport) -> None:
+    log.info(
+        "reconciliation.ended",
+        state=report.state,
+        tenant=report.tenant,
+        provider=report.provider,
+        business_date=report.business_date.isoformat(),
+        run_id=report.run_id,
+        records=report.records,
+        bad_rows=report.bad_rows,
+        matched=report.matched,
+        findings=sum(report.findings.values()),
+        findings_open=report.findings_open,
+        error=report.error,
+    )
