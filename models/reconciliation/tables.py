@@ -82,7 +82,6 @@ provider_records = Table(
     Column("occurred_at", Instant, nullable=False),
     Column("line", Integer),
     Index("provider_records_run_id_idx", "run_id", postgresql_using="brin"),
-    Index("provider_records_reference_idx", "reference", postgresql_where=text("reference IS NOT NULL")),
 )
 """What a provider told, one row per record and run; `reference` also where only `object_id` was told and is known."""
 
