@@ -45,3 +45,5 @@ declined: refused by the provider's answer · failed: by a webhook, a look-up or
 not_found: asked for after the settle delay, it does not exist · abandoned: not sent, and its key is too old"""
 LIVE_OUTCOMES = ("sending", "not_sent", "in_doubt", "submitted", "paid")
 """May pay, or has paid: no other attempt may be alive beside it."""
+NOT_DONE_OUTCOMES = ("declined", "not_found", "abandoned")
+"""Taken for not done: a proof that it was done after all must be heard."""

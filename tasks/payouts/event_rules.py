@@ -10,11 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.payouts.payout import Attempt, Payout
-from models.payouts.states import DUE_STATES, LIVE_OUTCOMES, State
+from models.payouts.states import DUE_STATES, LIVE_OUTCOMES, NOT_DONE_OUTCOMES, State
 from worker.providers.port import COUNTERS_BELOW, PayoutMove, ProviderEvent
-
-NOT_DONE_OUTCOMES = ("declined", "not_found", "abandoned")
-"""Taken for not done: an event that says otherwise must be heard."""
 
 
 @dataclass(frozen=True, slots=True)

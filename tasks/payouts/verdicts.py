@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from models.payouts.payout import Attempt, Payout
-from models.payouts.states import DUE_STATES, LIVE_OUTCOMES, State
+from models.payouts.states import DUE_STATES, LIVE_OUTCOMES, NOT_DONE_OUTCOMES, State
 from models.tenants import Policy
 from tasks.payouts.pacing import DAY_SECONDS, LOST, in_doubt, key_is_usable, not_sent_seconds
 from tasks.payouts.policy import LONGEST_COOLDOWN_SECONDS, cooldown, is_exhausted
@@ -41,7 +41,8 @@ class Step:
 class Decision:
     """What is to be written, in one transaction: the attempt, the moves in order, else a note; and a finding.
 
-    `payout` without steps: nothing moved, but its next look-up or its provider's id is another.
+    `payout` without steps: nothing moved, but its next look-up or its provider's id is another. `given_up`: the
+    attempt that waited to be sent, and must not be any more.
     """
 
     attempt: Attempt
@@ -51,6 +52,7 @@ class Decision:
     code: str | None = None
     finding: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+    given_up: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,21 @@ def _decide_proof(case: Case, answer: Submitted) -> Decision:
         return replace(noted, finding="duplicate_at_provider", detail=detail)
     if case.is_alive and payout.state in ("sending", "in_doubt", "submitted", *DUE_STATES):
         return _taken(case, answer.object_id, answer.status, answer.code, "late_answer")
+    if attempt.outcome in NOT_DONE_OUTCOMES and payout.state in DUE_STATES and answer.status != "failed":
+        return _done_after_all(case, answer)
     if attempt.outcome in ("submitted", "paid", "returned") or attempt.object_id == answer.object_id:
         named = replace(attempt, object_id=attempt.object_id or answer.object_id)
         return Decision(named, _named(payout, answer.object_id), note="answer", code=answer.status)
     detail = {"attempt_no": attempt.attempt_no, "outcome": attempt.outcome, "object_id": answer.object_id}
     return replace(_noted(case, "stale_answer", answer.status), finding="status_mismatch", detail=detail)
+
+
+def _done_after_all(case: Case, answer: Submitted) -> Decision:
+    """We took it for not done, and nothing was sent since: to send another would pay twice."""
+    waiting = next((one for one in case.attempts if one.outcome in LIVE_OUTCOMES), None)
+    given_up = waiting and replace(waiting, outcome="abandoned", finished_at=case.now)
+    taken = _taken(case, answer.object_id, answer.status, answer.code, "late_answer")
+    return replace(taken, given_up=given_up)
 
 
 def lose(case: Case) -> Decision:
@@ -214,7 +226,8 @@ def _taken(case: Case, object_id: str, status: ObjectStatus, code: str | None, c
         settled = _settled(named, state, case.counting(attempt), failure_code if last else None)
         steps.append(Step(settled, cause, code if last else None))
     note = None if steps else "answer"
-    return Decision(attempt, steps[-1].after if steps else named, tuple(steps), note, code)
+    finding = "late_reversal" if status == "returned" else None
+    return Decision(attempt, steps[-1].after if steps else named, tuple(steps), note, code, finding)
 
 
 def _path(state: State, status: ObjectStatus) -> tuple[State, ...]:

@@ -18,6 +18,8 @@ from tasks.payouts.verdicts import Decision
 def write(session: Session, payout: Payout, decision: Decision, *, tenant: Tenant, now: datetime) -> Payout:
     """Make it so, for a payout that is locked; the payout as it is then."""
     attempt = decision.attempt
+    if decision.given_up is not None:
+        write_attempt(session, decision.given_up)
     write_attempt(session, attempt)
     standing = payout
     for step in decision.steps:

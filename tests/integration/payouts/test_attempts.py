@@ -327,3 +327,22 @@ def test_an_answer_is_kept_while_the_database_is_away(till: Till) -> None:
                 OperationalError("SELECT", {}, ConnectionRefusedError())), sleep=slept.append,
                 ticks=lambda: sum(slept)), claimed, Submitted("po_1"), 10)  # fmt: skip
     assert sum(slept) > 300
+
+
+def test_a_late_proof_of_an_attempt_that_was_declined_stops_the_next_one(till: Till) -> None:
+    """Its process hung; the same attempt, sent again under its key, was declined. Then the first says it was taken."""
+    payout_id = till.opened(10, "fault:decline_retryable:1")
+    till.dispatched()
+    hung = claimed_by_hand(till, payout_id)
+    till.later(61)
+    till.work()
+    till.later(30)
+    till.work()
+    assert till.state(payout_id) == "cooling"
+    till.later(1)
+    assert till.send(payout_id) == "cooling"
+    assert till.outcomes(payout_id) == ["declined"]
+    record(till.hands, hung, Submitted("po_1"))
+    assert (till.state(payout_id), till.outcomes(payout_id)) == ("submitted", ["submitted"])
+    till.later(DAY)
+    assert till.dispatched() == []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.payouts.payout import Attempt, Payout
-from models.payouts.states import LIVE_OUTCOMES, MOVES
+from models.payouts.states import LIVE_OUTCOMES, MOVES, NOT_DONE_OUTCOMES
 from models.tenants import Policy
 from tasks.payouts.pacing import LOST
 from tasks.payouts.verdicts import Case, Decision, decide_answer, decide_sighting, lose, was_sent
@@ -128,8 +128,11 @@ def test_an_older_claim_proves_no_failure(answer: Answer, state: Any) -> None:
     assert states(decide_answer(a_case(payout), 1, answer)) == []
 
 
-@pytest.mark.parametrize("outcome", ["declined", "not_found", "abandoned", "failed"])
-@pytest.mark.parametrize("state", ["cooling", "failed", "cancelled", "sending"])
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [(one, state) for one in (*NOT_DONE_OUTCOMES, "failed") for state in ("failed", "cancelled", "sending")]
+    + [("failed", "cooling")],
+)
 def test_money_that_left_for_a_dead_attempt_is_a_finding(outcome: str, state: Any) -> None:
     attempts = (
         [an_attempt(outcome, 1), an_attempt("sending", 2)] if state == "sending" else [an_attempt(outcome)]
@@ -137,6 +140,37 @@ def test_money_that_left_for_a_dead_attempt_is_a_finding(outcome: str, state: An
     case = Case(a_payout(state, claim_version=2), attempts, 1, Policy(), NOON)
     decision = decide_answer(case, 1, Submitted("po"))
     assert (states(decision), decision.finding) == ([], "status_mismatch")
+
+
+@pytest.mark.parametrize("waiting", [None, "throttled", LOST])
+@pytest.mark.parametrize("outcome", NOT_DONE_OUTCOMES)
+@pytest.mark.parametrize("status", ["submitted", "paid"])
+def test_what_was_done_after_all_is_not_sent_again(outcome: str, status: Any, waiting: str | None) -> None:
+    """As a webhook that says so; the attempt that waits to be sent is given up."""
+    attempts = [an_attempt(outcome, 1, finished_at=NOON)]
+    if waiting:
+        attempts.append(an_attempt("not_sent", 2, error_code=waiting))
+    case = Case(a_payout("cooling", claim_version=2, next_attempt_at=NOON), attempts, 1, Policy(), NOON)
+    decision = decide_answer(case, 1, Submitted("po", status))
+    assert (states(decision), decision.attempt.outcome, decision.finding) == ([status], status, None)
+    assert decision.payout.next_attempt_at is None
+    given_up = decision.given_up and (decision.given_up.attempt_no, decision.given_up.outcome)
+    assert given_up == ((2, "abandoned") if waiting else None)
+
+
+def test_what_was_not_done_and_failed_is_no_news() -> None:
+    case = a_case(a_payout("cooling", claim_version=2), an_attempt("declined"))
+    assert states(decide_answer(case, 1, Submitted("po", "failed"))) == []
+
+
+@pytest.mark.parametrize("state", ["sending", "in_doubt"])
+def test_money_that_came_back_at_once_is_a_finding_too(state: str) -> None:
+    if state == "sending":
+        decision = decide_answer(a_case(sending()), 1, Submitted("po", "returned"))
+    else:
+        case = a_case(doubtful(), an_attempt("in_doubt"))
+        decision = asked(case, Found("po", "returned", 100, "EUR"))
+    assert (states(decision), decision.finding) == (["paid", "returned"], "late_reversal")
 
 
 @pytest.mark.parametrize(
