@@ -231,8 +231,8 @@ def test_a_payout_is_found_by_its_reference(server: Replaying, provider: PayoutP
     assert {name: values[0] for name, values in parse_qs(address.query).items()} == {
         "balanceAccountId": "BA1",
         "reference": "7f3a-1",
-        "createdSince": "2026-11-02T08:25:00Z",
-        "createdUntil": "2026-11-02T09:00:00Z",
+        "createdSince": "2026-11-01T08:30:00Z",  # our clock may have been a day wrong, either way
+        "createdUntil": "2026-11-03T09:00:00Z",
         "limit": "100",
     }
 
@@ -241,7 +241,7 @@ def test_the_time_looked_through_ends_with_the_key(server: Replaying, provider: 
     server.says(listed())
     with freeze_time("2027-01-30T09:00:00Z"):
         assert look_up(provider) == NotFound()
-    assert "createdUntil=2026-11-09T08%3A35%3A00Z" in server.seen[-1].target
+    assert "createdUntil=2026-11-10T08%3A30%3A00Z" in server.seen[-1].target
 
 
 def test_a_reference_is_encoded(server: Replaying, provider: PayoutProvider) -> None:

@@ -37,7 +37,8 @@ from worker.providers.payouts.wire import Lost, NotSentAtAll, Wire
 from worker.settings import ProviderSettings, SettingsError
 
 API = "/btl/v4"
-CLOCKS_APART = timedelta(minutes=5)
+CLOCKS_APART = timedelta(days=1)
+"""How wrong our clock may be, or have been: "not found" in too short a time would pay twice."""
 KEY_VALID = timedelta(days=7)
 
 _IDEMPOTENCY = "docs.adyen.com/development-resources/api-idempotency"
@@ -164,7 +165,7 @@ class AdyenPayouts:
         return _asked(lambda: self._find(reference, since))
 
     def _find(self, reference: str, since: datetime) -> Sighting:
-        until = min(since + KEY_VALID + CLOCKS_APART, datetime.now(UTC))
+        until = min(since + KEY_VALID, datetime.now(UTC)) + CLOCKS_APART
         query = {
             "balanceAccountId": self._source_account,
             "reference": reference,

@@ -34,7 +34,8 @@ from worker.providers.stripe_client import stripe_client
 from worker.settings import ProviderSettings
 
 KEY_SECONDS = 24 * 3600
-CLOCKS_APART_SECONDS = 300
+CLOCKS_APART_SECONDS = 2 * 3600
+"""How wrong our clock may have been when the payout was sent: "not found" in too short a time would pay twice."""
 PAGE_ROWS = 100
 PAGES_MAX = 20
 
