@@ -56,8 +56,8 @@ KINDS: Mapping[str, Kind] = {
     "payouts.reject": Kind(lambda at, _: policy.reject(at.payout), "rejected"),
     "payouts.cancel": Kind(lambda at, _: policy.cancel(at.payout, at.live), "cancelled", "abandoned"),
     "payouts.retry": Kind(lambda at, _: policy.retry(at.payout, at.tenant.policy, at.now), "retried"),
-    "payouts.mark_paid": Kind(lambda at, _: policy.mark_paid(at.payout), "person", "paid"),
-    "payouts.mark_failed": Kind(lambda at, _: policy.mark_failed(at.payout), "person", "failed"),
+    "payouts.mark_paid": Kind(lambda at, _: policy.mark_paid(at.payout, at.live), "person", "paid"),
+    "payouts.mark_failed": Kind(lambda at, _: policy.mark_failed(at.payout, at.live), "person", "failed"),
 }
 
 # A command that took effect left its job's id in the history of the payout.

@@ -12,6 +12,7 @@ from models.jobs.outcomes import Refused
 from models.payouts.payout import Attempt, Payout
 from models.payouts.states import State
 from models.tenants import Policy
+from tasks.payouts.pacing import LOST
 
 KYC_VERIFIED = "verified"
 LONGEST_COOLDOWN_SECONDS = 7 * 86_400
@@ -89,10 +90,10 @@ def reject(payout: Payout) -> Payout | Refused:
 
 def cancel(payout: Payout, live: Attempt | None) -> Payout | Refused:
     """Before it is sent, or between two attempts. `live` is the attempt that may still pay: only one that was
-    proven not to be sent can be given up, and not if its sender may only be frozen (`lost`)."""
+    proven not to be sent can be given up. Its sender may only be frozen (`lost`): see mark_failed."""
     if refused := _unless(payout, "awaiting_approval", "approved", "cooling"):
         return refused
-    if live is not None and live.error_code == "lost":
+    if live is not None and live.error_code == LOST:
         return Refused("attempt_lost", {"attempt_no": live.attempt_no})
     if live is not None and live.outcome != "not_sent":
         return Refused("wrong_state", {"state": payout.state, "attempt": live.outcome})
@@ -115,19 +116,35 @@ def retry(payout: Payout, policy: Policy, now: datetime) -> Payout | Refused:
     return replace(payout, next_attempt_at=now)
 
 
-def mark_paid(payout: Payout) -> Payout | Refused:
+def mark_paid(payout: Payout, live: Attempt | None = None) -> Payout | Refused:
     """A person knows that the money left."""
-    return _unless(payout, "in_doubt") or _decided(payout, "paid")
+    refused = None if _is_lost(payout, live) else _unless(payout, "in_doubt")
+    return refused or _decided(payout, "paid")
 
 
-def mark_failed(payout: Payout) -> Payout | Refused:
-    """A person knows that the money did not leave."""
-    refused = _unless(payout, "in_doubt")
-    return refused or replace(_decided(payout, "failed"), failure_code="marked_failed")
+def mark_failed(payout: Payout, live: Attempt | None = None) -> Payout | Refused:
+    """A person knows that the money did not leave, and will not. What waits to be sent again is cancelled."""
+    lost = _is_lost(payout, live)
+    refused = None if lost else _unless(payout, "in_doubt")
+    return refused or replace(
+        _decided(payout, "cancelled" if lost else "failed"), failure_code="marked_failed"
+    )
+
+
+def _is_lost(payout: Payout, live: Attempt | None) -> bool:
+    """Does it wait to send an attempt again of which nobody knows? Its provider may be gone for good."""
+    return payout.state == "cooling" and live is not None and live.error_code == LOST
 
 
 def _decided(payout: Payout, state: State) -> Payout:
-    return replace(payout, state=state, in_doubt_since=None, next_lookup_at=None)
+    return replace(
+        payout,
+        state=state,
+        next_attempt_at=None,
+        cooldown_until=None,
+        in_doubt_since=None,
+        next_lookup_at=None,
+    )
 
 
 def _unless(payout: Payout, *states: State) -> Refused | None:

@@ -161,6 +161,21 @@ def test_what_a_frozen_process_may_still_send_is_not_cancelled(cashier: Cashier)
     assert attempts(cashier, payout_id) == [("not_sent", None)]
 
 
+@pytest.mark.parametrize(
+    ("word", "state", "outcome", "gone"),
+    [("mark_paid", "paid", "paid", 100), ("mark_failed", "cancelled", "failed", 0)],
+)
+def test_a_person_ends_what_a_frozen_process_may_still_send(
+    cashier: Cashier, word: str, state: str, outcome: str, gone: int
+) -> None:
+    payout_id = cashier.opened(100)
+    cashier.attempt(payout_id, "not_sent", error_code="lost")
+    cashier.cooling(payout_id)
+    assert cashier.command(word, payout_id)["state"] == state
+    assert attempts(cashier, payout_id) == [(outcome, cashier.now)]
+    assert (cashier.held(), cashier.balance("provider:sandbox:clearing")) == (0, gone)
+
+
 def test_a_retry_inside_the_cooldown_says_how_long_it_lasts(cashier: Cashier) -> None:
     payout_id = cashier.opened(100)
     cashier.cooling(payout_id, seconds=300)

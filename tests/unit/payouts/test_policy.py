@@ -157,6 +157,24 @@ def test_only_what_was_proven_not_to_be_sent_is_cancelled(outcome: str, error_co
         assert decided == Refused("wrong_state", {"state": "cooling", "attempt": outcome})
 
 
+def test_a_person_ends_what_a_frozen_process_may_still_send() -> None:
+    """Its provider may be gone for good; then nobody looks it up or sends it, and its money would stay held."""
+    waiting, lost = a_payout("cooling", next_attempt_at=NOON), an_attempt("not_sent", error_code="lost")
+    paid, failed = mark_paid(waiting, lost), mark_failed(waiting, lost)
+    assert isinstance(paid, Payout)
+    assert isinstance(failed, Payout)
+    assert (paid.state, paid.next_attempt_at) == ("paid", None)
+    assert (failed.state, failed.failure_code, failed.next_attempt_at) == ("cancelled", "marked_failed", None)
+
+
+@pytest.mark.parametrize("live", [None, an_attempt("not_sent", error_code="throttled")])
+@pytest.mark.parametrize("mark", [mark_paid, mark_failed])
+def test_nobody_marks_what_is_known_not_to_be_sent(mark: Any, live: Attempt | None) -> None:
+    assert mark(a_payout("cooling", next_attempt_at=NOON), live) == Refused(
+        "wrong_state", {"state": "cooling"}
+    )
+
+
 COOLING = a_payout("cooling", attempts_made=1, cooldown_until=NOON, next_attempt_at=NOON + 60 * SECOND)
 
 
