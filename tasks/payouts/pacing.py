@@ -24,6 +24,9 @@ NOT_SENT_SECONDS_MAX = 60
 DAY_SECONDS = 86_400
 DISPATCH_SECONDS = 15
 """A message that no worker has taken by then is given up, and another one is sent."""
+CLOCKS_APART_SECONDS = 600
+"""The clocks of two workers that give places away differ by less; what is later than that was written before the
+clock was put back."""
 FAILURES_MAX = 5
 PROBE_SECONDS_MIN, PROBE_SECONDS_MAX = 30, 600
 LOST = "lost"
@@ -155,7 +158,7 @@ def refilled(account: ProviderAccount, now: datetime) -> ProviderAccount:
         return account
     full = max(account.per_second, 1.0)
     since = account.allowance_at
-    if since is None:
+    if since is None or since > now + timedelta(seconds=CLOCKS_APART_SECONDS):
         return replace(account, allowance=full, allowance_at=now)
     seconds = max((now - since).total_seconds(), 0.0)
     allowance = min(full, account.allowance + seconds * account.per_second)
