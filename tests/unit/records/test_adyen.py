@@ -169,7 +169,7 @@ def test_an_abbreviation_of_several_zones_is_the_account_s(tmp_path: Path, zone:
         ({"Batch Number": "118.0"}, "Batch Number is empty, or not a number"),
         ({"Type": ""}, "Type is empty"),
         ({"Type": "=1+1"}, "Type is empty, or not a name"),
-        ({"Gross Currency": ""}, "the currency of Gross Debit is empty"),
+        ({"Gross Currency": ""}, "the currency of Gross Credit is empty"),
         ({"Gross Currency": "eur"}, "three capital letters"),
         ({"Gross Currency": "XAU"}, "not an ISO 4217 currency with a minor unit"),
         ({"Net Currency": "", "Gross Currency": ""}, "is empty"),

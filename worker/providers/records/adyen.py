@@ -119,8 +119,8 @@ def _id(row: Row, name: str) -> str | None:
 def _money(row: Row, sign: Sign) -> tuple[int, str, int, str]:
     """The amount before its fee, its currency, the fee and its currency, all in ISO minor units."""
     gross, net = _side(row, "Gross", "GC"), _side(row, "Net", "NC")
-    fee_currency = row["Net Currency"] or row["Gross Currency"]
-    fee = sum(_places(row[name] or "0", fee_currency, name) for name in FEES)
+    fee_currency = cells.currency(row["Net Currency"] or row["Gross Currency"], "Net Currency")
+    fee = sum(_places(row[name], fee_currency, name) for name in FEES if row[name])
     if gross is not None and (gross or sign or net is None):
         amount, currency = _signed(gross, net, sign), row["Gross Currency"]
     elif net is not None and not sign:
@@ -149,8 +149,9 @@ def _side(row: Row, side: str, unit: str) -> int | None:
     debit, credit = row[f"{side} Debit ({unit})"], row[f"{side} Credit ({unit})"]
     if not debit and not credit:
         return None
-    minus = _places(debit or "0", row[f"{side} Currency"], f"{side} Debit")
-    plus = _places(credit or "0", row[f"{side} Currency"], f"{side} Credit")
+    currency = row[f"{side} Currency"]
+    minus = _places(debit, currency, f"{side} Debit") if debit else 0
+    plus = _places(credit, currency, f"{side} Credit") if credit else 0
     if minus < 0 or plus < 0 or (minus and plus):
         raise Unreadable(f"of {side} Debit and {side} Credit one must be empty or 0, and none negative")
     return plus - minus

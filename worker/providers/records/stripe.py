@@ -97,7 +97,7 @@ class StripeRecords:
 
     def _list(self, name: str, params: Any, asking: Asking) -> dict[str, Any]:
         service: Any = getattr(self._client.v1, name)
-        return self._call(lambda: _page(service.list(params, self._options).to_dict()), asking)
+        return self._call(lambda: _page(service.list(params, self._options).to_dict(for_json=True)), asking)
 
     def _call(self, call: Callable[[], dict[str, Any]], asking: Asking) -> dict[str, Any]:
         try:
