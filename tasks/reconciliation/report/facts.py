@@ -120,10 +120,7 @@ class FindingFacts:
         refuse_unknown("finding state", [self.state], FINDING_STATES)
         require_aware(self.first_seen_at)
         require_aware(self.last_seen_at)
-        if (self.amount_minor is None) != (self.currency is None):
-            raise ValueError(f"finding {self.id}: an amount and its currency come together")
-        if self.currency is not None:
-            exponent(self.currency)
+        refuse_half_amount(self.amount_minor, self.currency)
 
     @property
     def is_open(self) -> bool:
@@ -145,6 +142,7 @@ class FindingGroup:
         refuse_unknown("finding kind", [self.kind], FINDING_KINDS)
         refuse_unknown("severity", [self.severity], SEVERITIES)
         require_aware(self.first_seen_at)
+        refuse_half_amount(self.amount_minor, self.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +230,10 @@ def refuse_unknown(what: str, found: Mapping[str, object] | list[str], known: tu
     for one in found:
         if one not in known:
             raise ValueError(f"{one!r} is not a {what}; known are {', '.join(known)}")
+
+
+def refuse_half_amount(amount_minor: int | None, currency: str | None) -> None:
+    if (amount_minor is None) != (currency is None):
+        raise ValueError(f"an amount and its currency come together, not {amount_minor!r} and {currency!r}")
+    if currency is not None:
+        exponent(currency)
