@@ -113,7 +113,7 @@ MATCH = f"""
             FROM ({THEIRS.format(which=FEED)}) r
             UNION ALL
             SELECT side, kind, reference, currency, amount_minor, {JUDGED}
-            FROM ({OURS} AND e.transaction_id BETWEEN :first_id AND :last_id
+            FROM ({OURS} AND e.transaction_id >= :first_id
                 AND t.occurred_at >= :fetched_from AND t.occurred_at < :fetched_until) o
         ) lines
         GROUP BY kind, reference, currency, amount_minor
@@ -151,31 +151,36 @@ MATCH = f"""
         WHERE kind = 'other' AND reference ~ '^transaction [0-9]{{1,18}}$'
     ),
     -- 3. Their whole story: of this window what is left over, of any other time all that is known.
+    told AS MATERIALIZED (
+        SELECT side, part, kind, reference, currency, amount_minor, at, record_id, status, line, {JUDGED_TOLD} AS judged,
+            row_number() OVER (PARTITION BY record_id, part ORDER BY at) > 1 AS again
+        FROM ({THEIRS.format(which=FEED)}) r
+        WHERE (kind, reference, currency, amount_minor) IN (
+            SELECT kind, reference, currency, amount_minor FROM summed WHERE reference IS NOT NULL)
+    ),
     story AS (
         SELECT o.side, o.kind, o.reference, o.currency, o.amount_minor, o.at, o.transaction_id, o.subject,
             CAST(NULL AS text) AS record_id, CAST(NULL AS text) AS status, CAST(NULL AS integer) AS line,
             {JUDGED} AS judged, false AS again
         FROM ({OURS} AND t.id IN (SELECT id FROM moved)) o
         WHERE (o.kind, o.reference) IN (SELECT kind, reference FROM suspects) AND (NOT ({IN_WINDOW})
-            OR (o.kind, o.reference, o.currency, o.amount_minor) IN (
+            OR o.transaction_id >= :first_id AND (o.kind, o.reference, o.currency, o.amount_minor) IN (
                 SELECT kind, reference, currency, amount_minor FROM summed WHERE reference IS NOT NULL))
         UNION ALL
-        SELECT side, kind, reference, currency, amount_minor, at, NULL, NULL, record_id, status, line,
-            {JUDGED_TOLD}, row_number() OVER (PARTITION BY record_id, part ORDER BY at) > 1
-        FROM ({THEIRS.format(which=FEED)}) r
-        WHERE (kind, reference, currency, amount_minor) IN (
-            SELECT kind, reference, currency, amount_minor FROM summed WHERE reference IS NOT NULL)
+        SELECT side, kind, reference, currency, amount_minor, at, NULL, NULL, record_id, status, line, judged, again
+        FROM told
         UNION ALL
         (SELECT DISTINCT ON (record_id, part) side, kind, reference, currency, amount_minor, at,
             NULL, NULL, record_id, status, line, false, false
         FROM ({THEIRS.format(which=OTHER_RUNS)}) r
         WHERE (kind, reference) IN (SELECT kind, reference FROM suspects) AND NOT ({IN_WINDOW})
+            AND (record_id, part) NOT IN (SELECT record_id, part FROM told)
         ORDER BY record_id, part, run_id DESC)
     ),
     -- 4. Pair them, step by step; each step takes what the one before has left.
     exact AS (
         SELECT *, row_number() OVER (PARTITION BY kind, reference, currency, amount_minor, side
-                ORDER BY judged DESC, at, record_id, transaction_id) AS nth_exact,
+                ORDER BY at, record_id, transaction_id) AS nth_exact,
             count(*) FILTER (WHERE side = 1) OVER key AS exact_theirs,
             count(*) FILTER (WHERE side = -1) OVER key AS exact_ours
         FROM story WHERE NOT again WINDOW key AS (PARTITION BY kind, reference, currency, amount_minor)
@@ -258,9 +263,9 @@ MATCH = f"""
 """
 
 
-# The night among all nights: between which ids its transactions lie, and what each side tells of [since, judged_until).
+# The night among all nights: from which id on its transactions lie, and what each side tells of [since, judged_until).
 SURVEY = text("""
-    SELECT b.first_id, b.last_id, b.deposits + (
+    SELECT b.first_id, b.deposits + (
             SELECT count(*) FROM payout_attempts WHERE tenant = :tenant AND provider = :provider
                 AND outcome IN ('paid', 'returned') AND finished_at >= :since AND finished_at < :judged_until
                 AND finished_at <= :settled_before),
@@ -272,8 +277,7 @@ SURVEY = text("""
             WHERE tenant = :tenant AND provider = :provider AND state = 'done' AND id <> :run_id
             ORDER BY business_date DESC LIMIT 7) runs)
     FROM (
-        SELECT min(id + 0) AS first_id, max(id + 0) AS last_id,
-            count(*) FILTER (WHERE starts_with(subject, :deposit) AND occurred_at >= :since
+        SELECT min(id + 0) AS first_id, count(*) FILTER (WHERE starts_with(subject, :deposit) AND occurred_at >= :since
                 AND occurred_at < :judged_until AND occurred_at <= :settled_before) AS deposits
         FROM ledger_transactions
         WHERE tenant = :tenant AND occurred_at >= :fetched_from AND occurred_at < :fetched_until
@@ -312,10 +316,9 @@ UNBOOKED_FEES = text("""
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What is there to match: the ledger's settled movements of deposits and payouts that are to be judged, the
-    provider's, and how many records the last runs had, as a median; `first_id` to `last_id` hold the window."""
+    provider's, and how many records the last runs had, as a median. The window's transactions begin at `first_id`."""
 
     first_id: int
-    last_id: int
     ledger_rows: int
     provider_rows: int
     median_records: int | None
@@ -347,8 +350,8 @@ def survey(session: Session, scope: Scope, *, since: datetime, of_file: bool = F
     """Look before matching, at what should have been told of [since, judged_until). Of a file all rows count, whenever
     they happened. Reads only."""
     values = _values(scope) | {"since": since, "of_file": of_file}
-    first, last, ours, theirs, median = session.execute(SURVEY, values).one()
-    return Survey(first or 0, last or 0, ours, theirs, median)
+    first, ours, theirs, median = session.execute(SURVEY, values).one()
+    return Survey(first or 0, ours, theirs, median)
 
 
 def earlier_runs(
@@ -363,7 +366,7 @@ def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
     """Match both sides. The lines in question stand in the temporary table `reconciliation_lines` until the
     transaction ends; what comes back are the sums of all lines that are judged."""
     allow_long_statements(session)
-    session.execute(text(MATCH), _values(scope) | {"first_id": found.first_id, "last_id": found.last_id})
+    session.execute(text(MATCH), _values(scope) | {"first_id": found.first_id})
     return [
         Sum(side, currency, status, finding, int(rows), int(minor))
         for side, currency, status, finding, rows, minor in session.execute(TOTALS)
