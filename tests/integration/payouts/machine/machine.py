@@ -20,12 +20,8 @@ REQUESTERS = ("app:cashier", "ops:dana")
 APPROVERS = ("ops:lee", "ops:dana", "OPS:Dana")
 AMOUNTS = st.sampled_from([10, 40, 100, 350, 900])
 JUMPS = st.sampled_from([1, 16, 45, 61, 301, 1000, 4000, 12 * 3600, 24 * 3600 - 500, 25 * 3600, 8 * 86_400])
-COMMANDS = ("approve", "reject", "cancel", "retry")
-SENSIBLE = {
-    "awaiting_approval": ("approve", "approve", "reject"),
-    "approved": ("cancel",),
-    "cooling": ("retry", "cancel"),
-}
+COMMANDS = st.sampled_from(["approve", "reject", "cancel", "retry"])
+USUAL = {"awaiting_approval": ["approve", "reject"], "approved": ["cancel"], "cooling": ["retry", "cancel"]}
 POLICIES = st.fixed_dictionaries(
     {},
     optional={
@@ -39,6 +35,7 @@ POLICIES = st.fixed_dictionaries(
     },
 ).filter(bool)
 ROUNDS_MAX = 150
+SELDOM = st.sampled_from([True, False, False, False])
 CLAIM_SECONDS = 41
 
 
@@ -80,17 +77,17 @@ class PayoutMachine(RuleBasedStateMachine):
                 assert outcome["code"] in ("limit_exceeded", "insufficient_funds"), outcome
 
     @precondition(lambda self: not self.tenant_paused and self.rows)
-    @rule(data=st.data(), name=st.sampled_from(COMMANDS), actor=st.sampled_from(APPROVERS))
+    @rule(data=st.data(), name=COMMANDS, actor=st.sampled_from(APPROVERS))
     def command(self, data: st.DataObject, name: str, actor: str) -> None:
         payout_id = data.draw(st.sampled_from([row["id"] for row in self.rows]))
         self.payday.desk.command(name, payout_id, actor=actor)
 
-    @precondition(lambda self: not self.tenant_paused and any(row["state"] in SENSIBLE for row in self.rows))
+    @precondition(lambda self: not self.tenant_paused and any(row["state"] in USUAL for row in self.rows))
     @rule(data=st.data(), actor=st.sampled_from(APPROVERS))
     def decide(self, data: st.DataObject, actor: str) -> None:
         """A person does what may be done."""
-        row = data.draw(st.sampled_from([row for row in self.rows if row["state"] in SENSIBLE]))
-        self.payday.desk.command(data.draw(st.sampled_from(SENSIBLE[row["state"]])), row["id"], actor=actor)
+        row = data.draw(st.sampled_from([row for row in self.rows if row["state"] in USUAL]))
+        self.payday.desk.command(data.draw(st.sampled_from(USUAL[row["state"]])), row["id"], actor=actor)
 
     @precondition(lambda self: not self.tenant_paused and self.certain())
     @rule(data=st.data())
@@ -102,22 +99,30 @@ class PayoutMachine(RuleBasedStateMachine):
         left, back = self.payday.left(payout_id)
         self.payday.desk.command("mark_paid" if left > back else "mark_failed", payout_id, actor="ops:lee")
 
-    def certain(self) -> list[UUID]:
-        return [one for one in self.in_doubt() if self.payday.is_certain(one)]
-
     def in_doubt(self) -> list[UUID]:
         return [row["id"] for row in self.rows if row["state"] == "in_doubt"]
 
+    def certain(self) -> list[UUID]:
+        return [one for one in self.in_doubt() if self.payday.is_certain(one)]
+
     @precondition(lambda self: not self.tenant_paused)
-    @rule()
-    def pause_or_resume(self) -> None:
+    @rule(pause=SELDOM)
+    def pause_or_resume(self, pause: bool) -> None:
+        if pause or self.paused:
+            self.turn_provider()
+
+    def turn_provider(self) -> None:
         self.paused = not self.paused
         name = "providers.pause" if self.paused else "providers.resume"
         [outcome] = self.payday.desk.do(name, {"provider": "sandbox", "actor": "ops:lee", "reason": "so"})
         assert outcome["state"] == "done"
 
-    @rule()
-    def pause_or_resume_tenant(self) -> None:
+    @rule(pause=SELDOM)
+    def pause_or_resume_tenant(self, pause: bool) -> None:
+        if pause or self.tenant_paused:
+            self.turn_tenant()
+
+    def turn_tenant(self) -> None:
         self.tenant_paused = not self.tenant_paused
         self.payday.pause_tenant(self.tenant_paused)
 
@@ -179,6 +184,14 @@ class PayoutMachine(RuleBasedStateMachine):
     def record(self, data: st.DataObject) -> None:
         self.payday.record(self.held(data, called=True))
 
+    @precondition(lambda self: any(one.answer is None for one in self.payday.held))
+    @rule(data=st.data(), frozen=st.booleans())
+    def wake(self, data: st.DataObject, frozen: bool) -> None:
+        """The same, and it writes down what it was told."""
+        self.call(data, frozen)
+        for one in [one for one in self.payday.held if one.answer is not None]:
+            self.payday.record(one)
+
     @precondition(lambda self: self.payday.held)
     @rule(data=st.data())
     def kill(self, data: st.DataObject) -> None:
@@ -237,9 +250,11 @@ class PayoutMachine(RuleBasedStateMachine):
     def later(self, seconds: int) -> None:
         self.payday.later(seconds)
 
-    @rule()
-    def until_due(self) -> None:
+    @rule(data=st.data())
+    def go_on(self, data: st.DataObject) -> None:
+        """What is next, when it is due."""
         self.payday.later(next_due(self.payday, self.payday.now))
+        self.work(data)
 
     @invariant()
     def every_promise_holds(self) -> None:
@@ -256,9 +271,9 @@ class PayoutMachine(RuleBasedStateMachine):
         self.payday.asked.clear()
         self.payday.world.plan([])
         if self.tenant_paused:
-            self.pause_or_resume_tenant()
+            self.turn_tenant()
         if self.paused:
-            self.pause_or_resume()
+            self.turn_provider()
         for round_ in range(ROUNDS_MAX):
             self._go_on(patient=round_ < ROUNDS_MAX // 2)
             self.rows = self.promises.check()

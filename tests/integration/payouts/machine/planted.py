@@ -114,7 +114,7 @@ def take_any_provider_at_its_word(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED: dict[Plant, str] = {
     new_key_after_a_timeout: "paid twice|money left for",
-    record_without_the_claim_version: "paid twice|money left for|verify",
+    record_without_the_claim_version: "paid twice|money left for|verify|is no move|violates",
     release_the_hold_in_doubt: "verify|held money",
     approve_by_oneself_in_capitals: "one person did both",
     give_the_limit_back_in_doubt: "limit exceeded|verify",
