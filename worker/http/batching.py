@@ -145,7 +145,9 @@ class Batcher:
         while batch := await self._take():
             try:
                 await self._perform(batch)
-            except Exception as error:  # noqa: BLE001 - a bug of ours may cost a batch its answers, not the writer
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - a bug may cost a batch its answers, not the writer
                 log.error("http.intake.broken", requests=len(batch), error=describe_error(error))  # noqa: TRY400
                 for waiting in batch:
                     waiting.tell(NotRecorded("the answer was lost"))

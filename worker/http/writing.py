@@ -101,9 +101,16 @@ class DatabaseWriter:
                 return connection
         try:
             connection = await self._connect()
-            await connection.execute("BEGIN")
         except psycopg.Error as error:
             raise Unreachable(type(error).__name__) from None
+        try:
+            await connection.execute("BEGIN")
+        except psycopg.Error as error:
+            await _give_up(connection)
+            raise Unreachable(type(error).__name__) from None
+        except BaseException:
+            await _give_up(connection)
+            raise
         return connection
 
 

@@ -23,7 +23,7 @@ from worker.settings import SettingsError, load_settings
 from worker.telemetry import TaskFailed, reported
 
 BAIT = "4111111111111111-jane-roe@example.org"
-SECRET = "a-very-secret-value-0001"
+SECRET = "YSB2ZXJ5IHNlY3JldCB2YWx1ZSwgb2YgYmFpdA=="
 CONFIG = """
 [tenants.acme]
 api_tokens = ["env:TOKEN"]

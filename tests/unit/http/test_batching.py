@@ -149,6 +149,21 @@ def test_a_writer_survives_what_goes_wrong_after_a_commit() -> None:
     assert asyncio.run(asyncio.wait_for(story(), 30)) == ["a", "b"]
 
 
+def test_a_writer_survives_what_is_no_ordinary_error() -> None:
+    class Fatal(BaseException):
+        """Not an Exception, as those are that end a thread or a task."""
+
+    async def before(keys: list[str]) -> None:
+        if keys == ["a"]:
+            raise Fatal
+
+    async def story() -> list[str]:
+        async with batching(Ledger(before)) as batcher:
+            return [*await submit_all(batcher, ["a"]), *await submit_all(batcher, ["b"])]
+
+    assert asyncio.run(asyncio.wait_for(story(), 30)) == ["refused", "b"]
+
+
 def test_no_answer_is_given_before_the_transaction_is_over() -> None:
     async def story() -> None:
         gate = asyncio.Event()
