@@ -153,6 +153,15 @@ def test_an_abbreviation_of_several_zones_is_the_account_s(tmp_path: Path, zone:
     assert record.occurred_at == datetime(2026, 11, 20, 10 - hours, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(("label", "hour"), [("CDT", 6), ("CST", 7)])
+def test_the_account_s_own_abbreviation_tells_two_equal_hours_apart(
+    tmp_path: Path, label: str, hour: int
+) -> None:
+    path = adyen_file(tmp_path, [settled(Creation_Date="2026-11-01 01:30:00", TimeZone=label)])
+    record = one_record(read("adyen_settlement", path, zone=ZoneInfo("America/Chicago")))
+    assert record.occurred_at == datetime(2026, 11, 1, hour, 30, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
@@ -217,9 +226,10 @@ def test_the_same_row_of_a_report_that_is_sent_again_has_the_same_id(tmp_path: P
 
 
 def test_a_fee_that_is_corrected_later_leaves_the_id(tmp_path: Path) -> None:
-    (first,), (again,) = records(tmp_path, SETTLED), records(tmp_path, settled() | {"Markup (NC)": "0.21"})
-    assert first.record_id == again.record_id
-    assert first.fee_minor != again.fee_minor
+    for row in (SETTLED, SETTLED | NET_DEBIT | {"Type": "PaymentCost"}):
+        (first,), (again,) = records(tmp_path, row), records(tmp_path, row | {"Markup (NC)": "0.21"})
+        assert first.record_id == again.record_id
+        assert first.fee_minor != again.fee_minor
 
 
 def test_captures_refunds_and_batches_of_one_payment_are_told_apart(tmp_path: Path) -> None:

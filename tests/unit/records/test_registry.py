@@ -10,7 +10,7 @@ from tests.unit.records.reports import EVER, SETTLED, adyen_file, columns
 from tests.unit.settings.test_settings import SECRETS
 from worker.providers.records import registry
 from worker.providers.records.port import Record, SourceFailed
-from worker.providers.records.registry import file_source, files, source, sources
+from worker.providers.records.registry import file_source, files, has_source, source, sources
 from worker.settings import ProviderSettings, SettingsError, load_settings
 
 ACCOUNT = """
@@ -83,6 +83,17 @@ def test_adyen_has_reports_only(tmp_path: Path) -> None:
         source(told)
     with pytest.raises(SettingsError, match="set records with a path"):
         files(told)
+
+
+def test_who_can_be_reconciled(tmp_path: Path) -> None:
+    with_files = reports(tmp_path)
+    without = with_files.model_copy(
+        update={"records": None, "api_key": SecretStr("k"), "base_url": "https://x"}
+    )
+    assert has_source(with_files)
+    assert not has_source(without)
+    assert has_source(without.model_copy(update={"adapter": "stripe"}))
+    assert not has_source(without.model_copy(update={"adapter": "sandbox", "api_key": None}))
 
 
 def test_who_has_files_is_not_asked_by_its_api(tmp_path: Path) -> None:

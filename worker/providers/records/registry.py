@@ -21,6 +21,11 @@ FILES_MAX = 10_000
 NEEDED_BY = "its records are asked for there"
 
 
+def has_source(account: ProviderSettings) -> bool:
+    """Is there anything to reconcile the account with? Without, it only takes webhooks."""
+    return account.records is not None or (account.adapter != "adyen" and account.pays_out)
+
+
 def sources(account: ProviderSettings) -> Sequence[RecordSource]:
     """All sources of the account: the API, or each file there is now. Raises SettingsError, SourceFailed."""
     return files(account) if account.records else (source(account),)
