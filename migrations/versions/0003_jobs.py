@@ -68,16 +68,68 @@ CREATE FUNCTION job_fingerprint(p_name text, p_args jsonb) RETURNS bytea
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN sha256(convert_to(p_name || chr(10) || p_args::text, 'UTF8'));
 
+-- Card numbers and IBANs in what is asked of payouts are not kept: worker/catalogue/redaction.py and numbers.py, once
+-- more for the SQL door. Both must answer the same, or one request would have two fingerprints.
+CREATE FUNCTION is_card_number(p_token text) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(bool_or((n.told = p_token OR left(n.told, 1) BETWEEN '2' AND '6') AND (
+        SELECT sum(CASE WHEN i % 2 = 0 THEN d WHEN d > 4 THEN 2 * d - 9 ELSE 2 * d END) % 10 = 0
+        FROM (SELECT i, substr(reverse(n.digits), i + 1, 1)::integer AS d
+              FROM generate_series(0, length(n.digits) - 1) AS i) AS x
+    )), false)
+    FROM (
+        SELECT m[1] AS told, regexp_replace(m[1], '[-._/]', '', 'g') AS digits
+        FROM unnest(ARRAY['-', '\.', '_', '/']) AS between, regexp_matches(p_token, replace(
+            '(?<![0-9A-Za-z])([0-9]{13,19}|[0-9]{4}~[0-9]{4}~[0-9]{4}~[0-9]{1,7}|[0-9]{4}~[0-9]{6}~[0-9]{4,5})'
+            '(?![0-9A-Za-z])', '~', between), 'g') AS m
+    ) AS n
+$$;
+
+CREATE FUNCTION is_account_number(p_token text) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(bool_or((
+        SELECT string_agg(CASE WHEN c BETWEEN '0' AND '9' THEN c ELSE (ascii(c) - 55)::text END, '' ORDER BY i)::numeric
+        FROM regexp_split_to_table(right(n.told, -4) || left(n.told, 4), '') WITH ORDINALITY AS x (c, i)
+    ) % 97 = 1), false)
+    FROM (
+        SELECT upper(told) AS told FROM (
+            SELECT regexp_replace(regexp_replace(p_token, '^.*:', ''), '[-._/]', '', 'g') AS told
+            UNION ALL SELECT regexp_split_to_table(p_token, '[^A-Za-z0-9]')
+        ) AS parts
+        WHERE told ~ '^[A-Za-z]{2}[0-9]{2}[A-Za-z0-9]{11,30}$'
+    ) AS n
+    WHERE left(n.told, 2) || length(n.told) = ANY(string_to_array('AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 '
+        'BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 '
+        'GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 '
+        'MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 '
+        'SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30', ' '))
+$$;
+
+CREATE FUNCTION redact_payout(p_name text, p_args jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT CASE WHEN NOT starts_with(p_name, 'payout') THEN p_args ELSE p_args || coalesce((
+        SELECT jsonb_object_agg(field.key, '[a card number or an IBAN was sent]')
+        FROM jsonb_each(p_args) AS field
+        WHERE field.key <> ALL(ARRAY['owner', 'amount_minor', 'currency', 'provider', 'requested_by', 'payout_id',
+                'actor', 'reason'])
+            AND EXISTS (
+                SELECT FROM jsonb_path_query(field.value, 'strict $.**') AS leaf,
+                    unnest(ARRAY['', '-']) AS blank,
+                    regexp_replace(leaf #>> '{}', '[ \t\n\v\f\r\u00a0\u2007\u202f]', blank, 'g') AS told
+                WHERE jsonb_typeof(leaf) IN ('string', 'number') AND CASE WHEN length(leaf #>> '{}') > 10000 THEN true
+                    ELSE is_card_number(told) OR is_account_number(told) END)
+    ), '{}') END
+$$;
+
 CREATE FUNCTION enqueue_job(p_tenant text, p_name text, p_key text, p_args jsonb) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 -- The SQL door: records the job in the caller's own transaction and returns its id; the same request again
--- returns the same id. The worker validates name and arguments and dead-letters what is wrong.
+-- returns the same id. The worker validates name and arguments and dead-letters what is wrong; of a payout that is sent
+-- a card number or an IBAN, neither is kept.
 -- Raises, with the contract's code first in the message: unauthenticated (28000), tenant_paused (55000),
 -- bad_idempotency_key, malformed_json and body_too_large (22023), idempotency_key_reused (23505).
 DECLARE
     caller name := CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END;
     job jobs;
     paused timestamptz;
+    kept jsonb;
 BEGIN
     SELECT t.paused_at INTO paused FROM tenants t WHERE t.tenant = p_tenant AND (
         caller = current_user
@@ -102,14 +154,15 @@ BEGIN
         RAISE EXCEPTION 'body_too_large: at most 1048576 bytes of arguments and 100 characters of name'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    kept := redact_payout(p_name, p_args);
     INSERT INTO jobs (tenant, name, origin, idempotency_key, fingerprint, args, due_at, accepted_at)
-    VALUES (p_tenant, p_name, 'app', p_key, job_fingerprint(p_name, p_args), p_args,
+    VALUES (p_tenant, p_name, 'app', p_key, job_fingerprint(p_name, kept), kept,
             clock_timestamp(), clock_timestamp())
     ON CONFLICT (tenant, origin, idempotency_key) DO NOTHING RETURNING * INTO job;
     IF NOT FOUND THEN
         SELECT * INTO STRICT job FROM jobs
         WHERE tenant = p_tenant AND origin = 'app' AND idempotency_key = p_key;
-        IF job.fingerprint <> job_fingerprint(p_name, p_args) THEN
+        IF job.fingerprint <> job_fingerprint(p_name, kept) THEN
             RAISE EXCEPTION 'idempotency_key_reused: job % has this key with another name or other arguments', job.id
                 USING ERRCODE = 'unique_violation';
         END IF;
@@ -121,6 +174,9 @@ REVOKE EXECUTE ON FUNCTION enqueue_job FROM PUBLIC;
 
 DOWN = """
 DROP FUNCTION enqueue_job;
+DROP FUNCTION redact_payout;
+DROP FUNCTION is_account_number;
+DROP FUNCTION is_card_number;
 DROP FUNCTION job_fingerprint;
 DROP TABLE job_outcomes, jobs;
 """

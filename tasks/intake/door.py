@@ -1,7 +1,8 @@
 """The Celery door: what an app sends by `jobs.accept` becomes a row, or is refused with the contract's code.
 
 Wrong arguments and unknown names are recorded too; the drain dead-letters them, so that the caller finds them in
-`jobs` with the reason. What is refused here could not be recorded: no tenant, no key, or a key used otherwise.
+`jobs` with the reason. Card numbers and IBANs are not kept. What is refused here could not be recorded: no tenant, no
+key, or a key used otherwise.
 """
 
 import json
@@ -19,6 +20,7 @@ from models.errors import DoorError, IdempotencyKeyInvalid, InvalidArguments, Un
 from models.jobs.accept import Accepted, JobRequest, Rejected, accept
 from models.jobs.outcomes import count
 from worker.catalogue import JOBS
+from worker.catalogue.redaction import redact
 from worker.database import Transaction
 from worker.telemetry import describe_error
 
@@ -83,7 +85,7 @@ def _request(tenant: object, name: object, key: object, args: object) -> JobRequ
         raise UnknownJob("the name of a job was expected")
     if not isinstance(key, str):
         raise IdempotencyKeyInvalid("an idempotency key of 1 to 255 printable ASCII characters was expected")
-    return JobRequest(tenant, name, "app", key, _storable(args))
+    return JobRequest(tenant, name, "app", key, redact(name, _storable(args)))
 
 
 def _storable(args: object) -> dict[str, Any]:
