@@ -33,7 +33,8 @@ REQUEST = text(f"SELECT {JOB_COLUMNS} FROM jobs j WHERE j.id = :id")  # noqa: S6
 COMMANDS = text(f"""
     SELECT {JOB_COLUMNS}, j.args ->> 'actor' AS actor, j.args ->> 'reason' AS reason
     FROM jobs j
-    WHERE j.name IN {PAYOUT_COMMANDS} AND j.args ->> 'payout_id' = CAST(:id AS text) AND j.tenant = :tenant
+    WHERE j.name IN {PAYOUT_COMMANDS} AND j.tenant = :tenant
+        AND j.args ->> 'payout_id' IN (CAST(:id AS text), upper(CAST(:id AS text)))
     ORDER BY j.seq LIMIT :rows
 """)  # noqa: S608 - constants
 
