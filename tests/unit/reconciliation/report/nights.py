@@ -170,7 +170,7 @@ def hostile() -> RunFacts:
         for number, text in enumerate(HOSTILE, start=1)
     )
     rows = tuple(BadRowFacts(line, text, text) for line, text in enumerate(HOSTILE, start=1))
-    check = InvariantFacts("balances_are_sums", HOSTILE[0], len(HOSTILE), HOSTILE[1], HOSTILE)
+    check = InvariantFacts(f"balances{HOSTILE[4]}{HOSTILE[0]}", HOSTILE[0], len(HOSTILE), HOSTILE[1], HOSTILE)
     return replace(
         bad(), findings=found, bad_rows=rows, invariants=(check,), problem=" ".join(HOSTILE),
         counts=replace(bad().counts, bad_rows=len(rows)),
