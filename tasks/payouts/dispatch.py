@@ -150,17 +150,29 @@ def _each_tenant(
     found: Mapping[str, Collection[UUID]],
     work: Callable[[Session, Tenant, Payout], bool],
 ) -> int:
-    """One transaction per tenant, its payouts locked first. One that fails keeps no other waiting."""
+    """One transaction per tenant, its payouts locked first. What fails keeps no other waiting."""
     done = 0
     for name, ids in found.items():
         try:
             with hands.transaction() as session:
                 tenant = load_tenant(session, name)
                 payouts = lock_payouts(session, name, ids).values()
-                done += sum(work(session, tenant, payout) for payout in payouts)
+                done += sum(_apart(session, tenant, payout, work) for payout in payouts)
         except Exception as error:  # noqa: BLE001 - told, and tried again in a second
             log.warning("payouts.sweep.failed", tenant=name, cause=describe_error(error))
     return done
+
+
+def _apart(
+    session: Session, tenant: Tenant, payout: Payout, work: Callable[[Session, Tenant, Payout], bool]
+) -> bool:
+    """Under a savepoint of its own; False when it fails."""
+    try:
+        with session.begin_nested():
+            return work(session, tenant, payout)
+    except Exception as error:  # noqa: BLE001 - told, and tried again in a second
+        log.warning("payouts.sweep.failed", payout_id=str(payout.id), cause=describe_error(error))
+        return False
 
 
 def _send(hands: Hands, task: str, payout_ids: Sequence[UUID]) -> list[UUID]:

@@ -240,3 +240,13 @@ def test_a_claim_in_its_time_is_not_lost(till: Till) -> None:
     till.later(39.999)
     assert sweep_lost(till.hands) == 0
     assert till.state(payout_id) == "sending"
+
+
+def test_one_payout_that_cannot_be_swept_keeps_no_other_waiting(till: Till) -> None:
+    """Without an attempt there is nothing to be in doubt of: only a broken row can be so."""
+    broken = till.opened()
+    till.cashier.sent(broken)
+    assert till.state(lost(till)) == "in_doubt"
+    assert (till.state(broken), sweep_lost(till.hands)) == ("sending", 0)
+    till.cashier.attempt(broken, "sending")
+    assert (sweep_lost(till.hands), till.state(broken)) == (1, "in_doubt")
