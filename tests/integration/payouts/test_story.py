@@ -78,7 +78,7 @@ def remark(histories: Histories, payout_id: UUID) -> None:
         record_findings(session, [finding], now=histories.now)
 
 
-def command(histories: Histories, payout_id: UUID, name: str, state: str, result: str) -> None:
+def command(histories: Histories, payout_id: UUID | str, name: str, state: str, result: str) -> None:
     args = {"payout_id": str(payout_id), "actor": "bob", "reason": "customer calls"}
     [job_id] = accept_jobs(histories.transaction, [job_request(name, args)], now=histories.now)
     finish(histories, job_id, state, result)
@@ -161,6 +161,14 @@ def test_what_waits_for_the_payout_is_part_of_its_story(histories: Histories) ->
         )
     with histories.transaction() as session:
         assert [one["state"] for one in tell_story(session, payout_id).webhooks] == ["parked"]
+
+
+def test_a_command_may_spell_the_payout_in_capitals(histories: Histories) -> None:
+    histories.fund()
+    payout_id = histories.request()
+    command(histories, str(payout_id).upper(), "payouts.cancel", "refused", '{"code": "wrong_state"}')
+    with histories.transaction() as session:
+        assert [one["name"] for one in tell_story(session, payout_id).commands] == ["payouts.cancel"]
 
 
 def test_what_comes_next_is_said_in_every_state(histories: Histories) -> None:
