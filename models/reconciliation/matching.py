@@ -15,7 +15,7 @@ the whole story fetched, whenever it happened; its lines are paired by what they
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
@@ -151,9 +151,10 @@ MATCH = f"""
         WHERE kind = 'other' AND reference ~ '^transaction [0-9]{{1,18}}$'
     ),
     -- 3. Their whole story: of this window what is left over, of any other time all that is known.
+    known AS MATERIALIZED ({OURS} AND t.id IN (SELECT id FROM moved)),
     told AS MATERIALIZED (
-        SELECT side, part, kind, reference, currency, amount_minor, at, record_id, status, line, {JUDGED_TOLD} AS judged,
-            row_number() OVER (PARTITION BY record_id, part ORDER BY at) > 1 AS again
+        SELECT side, part, kind, reference, currency, amount_minor, at, record_id, status, line,
+            {JUDGED_TOLD} AS judged, row_number() OVER (PARTITION BY record_id, part ORDER BY at) > 1 AS again
         FROM ({THEIRS.format(which=FEED)}) r
         WHERE (kind, reference, currency, amount_minor) IN (
             SELECT kind, reference, currency, amount_minor FROM summed WHERE reference IS NOT NULL)
@@ -162,7 +163,7 @@ MATCH = f"""
         SELECT o.side, o.kind, o.reference, o.currency, o.amount_minor, o.at, o.transaction_id, o.subject,
             CAST(NULL AS text) AS record_id, CAST(NULL AS text) AS status, CAST(NULL AS integer) AS line,
             {JUDGED} AS judged, false AS again
-        FROM ({OURS} AND t.id IN (SELECT id FROM moved)) o
+        FROM known o
         WHERE (o.kind, o.reference) IN (SELECT kind, reference FROM suspects) AND (NOT ({IN_WINDOW})
             OR o.transaction_id >= :first_id AND (o.kind, o.reference, o.currency, o.amount_minor) IN (
                 SELECT kind, reference, currency, amount_minor FROM summed WHERE reference IS NOT NULL))
@@ -265,7 +266,7 @@ MATCH = f"""
 
 # The night among all nights: from which id on its transactions lie, and what each side tells of [since, judged_until).
 SURVEY = text("""
-    SELECT b.first_id, b.deposits + (
+    SELECT (SELECT count(*) FROM provider_records WHERE run_id = :run_id), b.first_id, b.deposits + (
             SELECT count(*) FROM payout_attempts WHERE tenant = :tenant AND provider = :provider
                 AND outcome IN ('paid', 'returned') AND finished_at >= :since AND finished_at < :judged_until
                 AND finished_at <= :settled_before),
@@ -315,9 +316,11 @@ UNBOOKED_FEES = text("""
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is there to match: the ledger's settled movements of deposits and payouts that are to be judged, the
-    provider's, and how many records the last runs had, as a median. The window's transactions begin at `first_id`."""
+    """What is there to match: how many records are staged; the ledger's settled movements of deposits and payouts that
+    are to be judged, and the provider's; how many records the last runs had, as a median. The window's transactions
+    begin at `first_id`."""
 
+    staged: int
     first_id: int
     ledger_rows: int
     provider_rows: int
@@ -350,8 +353,8 @@ def survey(session: Session, scope: Scope, *, since: datetime, of_file: bool = F
     """Look before matching, at what should have been told of [since, judged_until). Of a file all rows count, whenever
     they happened. Reads only."""
     values = _values(scope) | {"since": since, "of_file": of_file}
-    first, ours, theirs, median = session.execute(SURVEY, values).one()
-    return Survey(first or 0, ours, theirs, median)
+    staged, first, ours, theirs, median = session.execute(SURVEY, values).one()
+    return Survey(staged, first or 0, ours, theirs, median)
 
 
 def earlier_runs(
@@ -373,19 +376,16 @@ def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
     ]
 
 
-def unbooked_fees(session: Session, scope: Scope, rows_at_once: int) -> Iterator[Sequence[Fee]]:
+def unbooked_fees(session: Session, scope: Scope, rows_at_once: int) -> Generator[Sequence[Fee], None, None]:
     """Stream the fees of the staged records that the ledger does not have, in batches; in bounded memory."""
     allow_long_statements(session)
-    streamed = session.execute(
-        UNBOOKED_FEES,
-        {name: value for name, value in _values(scope).items() if name in ("run_id", "tenant", "fee")},
-        execution_options={"yield_per": rows_at_once},
-    )
-    for rows in streamed.partitions():
-        yield [
-            Fee(record_id, at, tuple(zip(currencies, minor, strict=True)))
-            for record_id, at, currencies, minor in rows
-        ]
+    names = {name: value for name, value in _values(scope).items() if name in ("run_id", "tenant", "fee")}
+    with session.execute(UNBOOKED_FEES, names, execution_options={"yield_per": rows_at_once}) as streamed:
+        for rows in streamed.partitions():
+            yield [
+                Fee(record_id, at, tuple(zip(currencies, minor, strict=True)))
+                for record_id, at, currencies, minor in rows
+            ]
 
 
 def allow_long_statements(session: Session) -> None:

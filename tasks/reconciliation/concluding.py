@@ -1,6 +1,7 @@
 """What a run makes of what was told: fees booked, invariants asked, both sides matched, and what does not agree."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from models.ledger.verify import INVARIANTS
 from models.reconciliation import matching
 from models.reconciliation.concluding import Conclusion, conclude, conclude_checks, count_open
 from models.reconciliation.findings import Finding
-from models.reconciliation.matching import Sum, Survey
+from models.reconciliation.matching import Fee, Sum, Survey
 from models.reconciliation.runs import end_run
 from models.reconciliation.staging import take_file
 from tasks.reconciliation.fees import BATCH_ROWS, book_fees
@@ -25,18 +26,19 @@ TOTALS_ADD_UP = "reconciliation_totals_add_up"
 
 def book_all_fees(run: Run) -> None:
     """Read in one transaction, posted in others: nobody waits for the clearing account while a feed is read."""
-    with run.transaction() as reading:
-        for fees in matching.unbooked_fees(reading, run.scope, BATCH_ROWS):
-            with run.transaction() as session:
-                run.renew(session, STATEMENT_SECONDS)
-                run.fees_booked += book_fees(
-                    session,
-                    run.claim.tenant,
-                    run.claim.provider,
-                    fees,
-                    shadow=run.tenant.shadow,
-                    now=run.clock(),
-                )
+    with (
+        run.transaction() as reading,
+        closing(matching.unbooked_fees(reading, run.scope, BATCH_ROWS)) as unbooked,
+    ):
+        for fees in unbooked:
+            run.fees_booked += _book(run, fees)
+
+
+def _book(run: Run, fees: Sequence[Fee]) -> int:
+    claim, shadow = run.claim, run.tenant.shadow
+    with run.transaction() as session:
+        run.renew(session, STATEMENT_SECONDS)
+        return book_fees(session, claim.tenant, claim.provider, fees, shadow=shadow, now=run.clock())
 
 
 def check_invariants(run: Run) -> Sequence[Check]:

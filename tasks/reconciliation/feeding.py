@@ -62,7 +62,12 @@ def look_over(run: Run) -> Survey:
     with run.transaction() as session:
         run.renew(session, STATEMENT_SECONDS)
         matching.allow_long_statements(session)
-        return matching.survey(session, run.scope, since=since, of_file=run.file is not None)
+        found = matching.survey(session, run.scope, since=since, of_file=run.file is not None)
+    if found.staged != run.records:
+        raise SourceFailed(
+            f"{run.records} records were told, {found.staged} are staged: the database lost some"
+        )
+    return found
 
 
 def is_short(run: Run, found: Survey) -> bool:

@@ -84,7 +84,7 @@ class Books:
         self.posted += 1
         posting = Posting(
             self.tenant,
-            f"books:{self.posted}",
+            f"books:{self.provider}:{self.posted}",
             KINDS[kind],
             (
                 Leg(wallet_code("ada"), currency, minor, "suspense:shortfall"),

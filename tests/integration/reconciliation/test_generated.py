@@ -62,7 +62,7 @@ def test_both_sides_add_up_to_what_the_tables_hold(transaction: Transaction, see
         assert total.provider.minor == told - number(seeded, f"SELECT sum(fee_minor) {fees}")
         held = f"""SELECT -sum(e.amount_minor) FROM ledger_entries e JOIN accounts a ON a.id = e.account_id
             JOIN ledger_transactions t ON t.id = e.transaction_id WHERE a.code = 'provider:sandbox:clearing'
-            AND a.currency = '{currency}' AND t.occurred_at >= '2026-03-10' AND t.occurred_at < '2026-03-13 21:00+00'"""
+            AND a.currency = '{currency}' AND t.occurred_at >= '2026-03-10' AND t.occurred_at < '2026-03-13 21:00+00'"""  # noqa: S608 - a currency of the totals
         assert total.ledger.minor == number(seeded, held)
         assert total.findings.keys() == set(BUCKETS.values())
 

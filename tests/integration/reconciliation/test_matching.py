@@ -108,8 +108,8 @@ def test_a_finding_says_what_both_sides_told(books: Books) -> None:
 
 def test_a_record_without_reference_is_known_by_its_object(books: Books) -> None:
     books.rows(
-        """INSERT INTO deposits (tenant, provider, reference, owner, currency, expected_minor, business_date, object_ids,
-            expected_at, updated_at) VALUES (:tenant, 'sandbox', 'r', 'ada', 'EUR', 500, '2026-03-13',
+        """INSERT INTO deposits (tenant, provider, reference, owner, currency, expected_minor, business_date,
+            object_ids, expected_at, updated_at) VALUES (:tenant, 'sandbox', 'r', 'ada', 'EUR', 500, '2026-03-13',
             '{pay_1,pay_2}', now(), now()) RETURNING id"""
     )
     books.moved("r", 500)

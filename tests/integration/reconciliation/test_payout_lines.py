@@ -6,14 +6,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from models.ledger.codes import clearing_code, held_code
+from models.ledger.codes import clearing_code
 from models.ledger.outcomes import Leg, Posting
 from models.ledger.posting import post
 from tests.integration.reconciliation.books import NOON, Books, record
 
 ATTEMPT = text("""
-    INSERT INTO payout_attempts (payout_id, attempt_no, tenant, provider, provider_key, reference, claim_version, outcome,
-        object_id, started_at, first_used_at, key_valid_until, finished_at)
+    INSERT INTO payout_attempts (payout_id, attempt_no, tenant, provider, provider_key, reference, claim_version,
+        outcome, object_id, started_at, first_used_at, key_valid_until, finished_at)
     VALUES (:id, :no, 'acme', 'sandbox', :reference, :reference, 1, :outcome, :object_id, :at, :at, :at, :at)
 """)
 
@@ -24,24 +24,23 @@ def paid(books: Books, *, returned: bool = False, attempts: int = 1) -> UUID:
     subject = f"hold:{payout_id}"
     moves = [("hold.captured", 300), ("payout.returned", -300)][: 2 if returned else 1]
     clearing, held = clearing_code("sandbox"), "house:held"
-    assert held_code("ada")
+    postings = [
+        Posting(
+            "acme",
+            f"{subject}:{kind}",
+            kind,
+            (Leg(held, "EUR", -minor), Leg(clearing, "EUR", minor)),
+            NOON,
+            subject=subject,
+        )
+        for kind, minor in moves
+    ]
     with books.transaction() as session:
         for no in range(1, attempts + 1):
             outcome = "declined" if no < attempts else "returned" if returned else "paid"
-            reference = f"po-{payout_id}-{no}"
-            session.execute(
-                ATTEMPT,
-                {"id": payout_id, "no": no, "reference": reference, "outcome": outcome, "at": NOON, "object_id": f"tr_{no}"},
-            )  # fmt: skip
-        post(
-            session,
-            [
-                Posting("acme", f"{subject}:{kind}", kind, (Leg(held, "EUR", -minor), Leg(clearing, "EUR", minor)), NOON,
-                        subject=subject)
-                for kind, minor in moves
-            ],
-            now=books.now,
-        )  # fmt: skip
+            names = {"reference": f"po-{payout_id}-{no}", "object_id": f"tr_{no}"}
+            session.execute(ATTEMPT, {"id": payout_id, "no": no, "outcome": outcome, "at": NOON} | names)
+        post(session, postings, now=books.now)
     return payout_id
 
 
