@@ -22,6 +22,7 @@ from tests.factories import credit_args
 from tests.integration.doors import Doors
 from tests.integration.http.serving import GLOBEX_TOKEN, serving, settings
 from tests.integration.ledger.postings import credit, debit, posted
+from tests.integration.reconciliation.books import Books, record
 from worker.database import Transaction
 
 PAGE = ROOT / "ops" / "idempotency.md"
@@ -315,6 +316,14 @@ def payout_command(doors: Doors) -> Told:
     return answer, "released once" if (released, doors.wallet()) == (1, 200) else f"{released} releases"
 
 
+def reconcile_again(doors: Doors) -> Told:
+    books = Books(doors.transaction)
+    states = [books.run(record("r", 500, fee_minor=17)).state for _ in range(2)]
+    counted = [len(books.rows("SELECT id FROM reconciliation_runs")), len(books.findings())]
+    once = (counted, books.balance("house:fees")) == ([1, 1], -17)
+    return ", then ".join(states), "one run, one finding, the fee once" if once else f"{counted}"
+
+
 SCENARIOS: dict[str, Callable[[Doors], Told]] = {
     "http-replay": http_replay,
     "http-replay-respelled": http_replay_respelled,
@@ -336,6 +345,7 @@ SCENARIOS: dict[str, Callable[[Doors], Told]] = {
     "payout-new-key": payout_new_key,
     "payout-doors": payout_doors,
     "payout-command": payout_command,
+    "reconcile-again": reconcile_again,
 }
 
 
