@@ -13,11 +13,19 @@ from redis.exceptions import RedisError
 
 from ops.development import development_secret
 from ops.supervisor import Process
-from worker.celery import NETWORK_CONCURRENCY, NETWORK_QUEUES, QUEUES
+from worker.celery import (
+    NETWORK_CONCURRENCY,
+    NETWORK_QUEUES,
+    NIGHTS_CONCURRENCY,
+    QUEUES,
+    RECONCILIATION_QUEUE,
+)
 from worker.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-EVERYTHING = ("sandbox", "worker", "payouts", "beat", "shim", "flower")
+EVERYTHING = ("sandbox", "worker", "payouts", "reconciliation", "beat", "shim", "flower")
+QUEUES_OF = {"payouts": NETWORK_QUEUES, "reconciliation": (RECONCILIATION_QUEUE,)}
+"""Processes with queues of their own."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 FLOWER_USER = "ops"
 FLOWER_COLUMNS = "name,kwargs,state,received,runtime,retries,routing_key,worker"
@@ -84,9 +92,11 @@ def processes(
 ) -> list[Process]:
     """The chosen processes in the order they start; several of one kind are `worker`, `worker-2`, ...
 
-    Where `payouts` runs, it alone waits for other people's servers; without it the workers take every queue.
+    Where `payouts` runs, it alone waits for other people's servers; where `reconciliation` runs, it alone has the
+    nights' long work. The workers take the queues that are left.
     """
-    left = [queue for queue in QUEUES if queue not in NETWORK_QUEUES] if "payouts" in names else []
+    taken = {queue for name in names for queue in QUEUES_OF.get(name, ())}
+    left = [queue for queue in QUEUES if queue not in taken] if taken else []
     found = []
     for name in names:
         for number in range(1, counts.get(name, 1) + 1):
@@ -113,6 +123,8 @@ def process(
             return worker(unique, environment, queues)
         case "payouts":
             return worker(unique, environment, NETWORK_QUEUES, "--concurrency", str(NETWORK_CONCURRENCY))
+        case "reconciliation":
+            return worker(unique, environment, QUEUES_OF[name], "--concurrency", str(NIGHTS_CONCURRENCY))
         case "beat":
             return celery(unique, environment, "beat", "-s", str(home / f"{unique}-schedule"))
         case "shim":

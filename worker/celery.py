@@ -5,6 +5,7 @@ it is acknowledged after its row has committed. Nothing is read or connected whe
 """
 
 import logging
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -17,21 +18,31 @@ from worker.schedule import BEAT_SCHEDULE
 from worker.settings import SettingsError, load_settings
 from worker.telemetry import configure_logging
 
-FAMILIES = ("tasks.intake.tasks", "tasks.schedules.tasks", "tasks.notifications.tasks", "tasks.payouts.tasks")
+FAMILIES = (
+    "tasks.intake.tasks",
+    "tasks.schedules.tasks",
+    "tasks.notifications.tasks",
+    "tasks.payouts.tasks",
+    "tasks.reconciliation.tasks",
+)
 INTAKE_QUEUE = "intake"
 NOTIFICATIONS_QUEUE = "notifications"
 PAYOUTS_QUEUE = "payouts"
+RECONCILIATION_QUEUE = "reconciliation"
 DOOR_QUEUE = "celery"
 """Celery's own default, so that a plain Celery client reaches `jobs.accept` without configuration."""
-QUEUES = (INTAKE_QUEUE, DOOR_QUEUE, NOTIFICATIONS_QUEUE, PAYOUTS_QUEUE)
+QUEUES = (INTAKE_QUEUE, DOOR_QUEUE, NOTIFICATIONS_QUEUE, PAYOUTS_QUEUE, RECONCILIATION_QUEUE)
 NETWORK_QUEUES = (PAYOUTS_QUEUE, NOTIFICATIONS_QUEUE)
 
 PUBLISH_SECONDS = 0.5
 NUDGE_EXPIRES_SECONDS = 60
 PAYOUT_EXPIRES_SECONDS = 15
+NIGHT_EXPIRES_SECONDS = 300
 CONCURRENCY = 8
 NETWORK_CONCURRENCY = 24
 """Of the worker whose tasks wait for other people's servers: 16 payouts, and the turns of the notifications."""
+NIGHTS_CONCURRENCY = 2
+"""Of the worker that reconciles: a night is minutes of one processor, and drains shall not share theirs with it."""
 SOFT_SHUTDOWN_SECONDS = 30
 
 REDIS_OPTIONS = {
@@ -68,6 +79,8 @@ def configuration_of(broker_url: str) -> dict[str, Any]:
             "notifications.*": {"queue": NOTIFICATIONS_QUEUE},
             "payouts.dispatch": {"queue": INTAKE_QUEUE},
             "payouts.*": {"queue": PAYOUTS_QUEUE},
+            "reconciliation.tick": {"queue": INTAKE_QUEUE},
+            "reconciliation.*": {"queue": RECONCILIATION_QUEUE},
         },
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -122,6 +135,17 @@ def publish_payout(task: str, payout_id: UUID, *, through: Celery = app) -> None
     """
     arguments = {"payout_id": str(payout_id)}
     through.send_task(task, kwargs=arguments, queue=PAYOUTS_QUEUE, expires=PAYOUT_EXPIRES_SECONDS)
+
+
+def publish_night(tenant: str, provider: str, business_date: date, *, through: Celery = app) -> None:
+    """Send `reconciliation.run` for one business date of one account. Raises as `publish_drain` does.
+
+    It expires with the lease of its row, which is then sent again: of each run, one message waits.
+    """
+    arguments = {"tenant": tenant, "provider": provider, "business_date": business_date.isoformat()}
+    through.send_task(
+        "reconciliation.run", kwargs=arguments, queue=RECONCILIATION_QUEUE, expires=NIGHT_EXPIRES_SECONDS
+    )
 
 
 @signals.setup_logging.connect

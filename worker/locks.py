@@ -1,12 +1,12 @@
-"""Nudges and payout locks: the only uses of Redis beside being Celery's broker. Losing all of it costs seconds, never
+"""Nudges and locks: the only uses of Redis beside being Celery's broker. Losing all of it costs seconds, never
 work and never money.
 
 A nudge says "this lane has work". While one is under way for a lane, no other is sent: `ledgerbeat:nudge:<tenant>`
 stands until the drain starts, or for NUDGE_SECONDS when it never does. So a lost nudge is sent again by the sweep
 a few seconds later, and a burst of 10,000 jobs costs a handful of messages.
 
-A payout lock, `ledgerbeat:payout:<id>`, only saves doubled work: the claim in PostgreSQL decides. With Redis away,
-everybody has it.
+A lock, `ledgerbeat:payout:<id>` or `ledgerbeat:night:<tenant>:<provider>:<date>`, only saves doubled work: the claim in
+PostgreSQL decides. With Redis away, everybody has it.
 """
 
 import secrets
@@ -111,17 +111,18 @@ class PayoutLock:
             log.warning("payout_lock.not_released", error=type(error).__name__)
 
 
-class PayoutLocks:
-    """Locks of payouts, each with a token of its own. Safe for threads; connects when first used."""
+class Locks:
+    """Locks of one kind of thing, each with a token of its own. Safe for threads; connects when first used."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, kind: str) -> None:
         self._redis = _client(redis_url)
+        self._kind = kind
 
     @contextmanager
-    def held(self, payout_id: UUID, seconds: float) -> Iterator[PayoutLock | None]:
+    def held(self, name: UUID | str, seconds: float) -> Iterator[PayoutLock | None]:
         """The lock for at most so many seconds; None when somebody else has it. Never raises, never waits long."""
         lock = PayoutLock(
-            self._redis, f"ledgerbeat:payout:{payout_id}", secrets.token_hex(8), int(seconds * 1000)
+            self._redis, f"ledgerbeat:{self._kind}:{name}", secrets.token_hex(8), int(seconds * 1000)
         )
         if not lock.renew():
             yield None
@@ -133,6 +134,20 @@ class PayoutLocks:
 
     def close(self) -> None:
         self._redis.close()
+
+
+class PayoutLocks(Locks):
+    """Locks of payouts, by their ids."""
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(redis_url, "payout")
+
+
+class NightLocks(Locks):
+    """Locks of reconciliation runs, `<tenant>:<provider>:<date>`."""
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(redis_url, "night")
 
 
 def _client(redis_url: str) -> redis.Redis:

@@ -1,4 +1,4 @@
-"""What a night's report and a sweep need of a run: its findings, bad rows, fees, neighbours; and what a sweep counted."""
+"""What a report tells of a run, read set-based: findings, bad rows, fees, earlier nights; and what a sweep counted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -107,9 +107,7 @@ def fees_booked(session: Session, tenant: str, provider: str, booked: int) -> li
     return _rows(session, FEES, tenant=tenant, provider=provider, booked=booked) if booked else []
 
 
-def neighbours(
-    session: Session, tenant: str, provider: str, business_date: date, *, rows: int
-) -> list[Row]:
+def neighbours(session: Session, tenant: str, provider: str, business_date: date, *, rows: int) -> list[Row]:
     """The runs that ended, up to this date, oldest first."""
     found = _rows(
         session, NEIGHBOURS, tenant=tenant, provider=provider, business_date=business_date, rows=rows
@@ -125,7 +123,7 @@ def note_sweep(session: Session, run_id: int, *, listed: int, missed: int) -> No
 def taken_files(session: Session, tenant: str, provider: str) -> dict[str, int]:
     """Name of each report file that was taken, and the run that took it."""
     found = session.execute(FILES, {"tenant": tenant, "provider": provider})
-    return {name: run_id for name, run_id in found}
+    return {row.name: row.run_id for row in found}
 
 
 def _rows(session: Session, query: Any, **values: Any) -> list[Row]:

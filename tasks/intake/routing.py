@@ -17,6 +17,7 @@ from tasks.payouts.commands import (
     touch_payouts,
 )
 from tasks.policies.service import set_policies
+from tasks.reconciliation.asking import ask_for_nights
 from tasks.wallets.configuring import apply_configures
 from tasks.wallets.service import apply_awards, apply_credits, apply_debits, apply_transfers, touch_owners
 from tasks.webhooks.notice import Notice
@@ -40,6 +41,7 @@ HANDLERS: dict[str, tuple[Handler[Any], Touching[Any] | None]] = {
     "providers.pause": (pause_providers, None),
     "providers.resume": (resume_providers, None),
     "policies.set": (set_policies, None),
+    "reconciliation.run": (ask_for_nights, None),
 }
 
 ROUTING: Routing = {

@@ -22,6 +22,7 @@ from worker.catalogue.payouts import (
     ProviderResume,
 )
 from worker.catalogue.policies import PolicySet
+from worker.catalogue.reconciliation import ReconciliationRun
 from worker.catalogue.wallets import (
     Award,
     WalletAward,
@@ -48,6 +49,7 @@ JOBS: Mapping[str, type[Arguments]] = {
     "providers.pause": ProviderPause,
     "providers.resume": ProviderResume,
     "policies.set": PolicySet,
+    "reconciliation.run": ReconciliationRun,
 }
 """Job name -> schema of its arguments."""
 
@@ -87,4 +89,5 @@ __all__ = [
     "ProviderPause",
     "ProviderResume",
     "PolicySet",
+    "ReconciliationRun",
 ]

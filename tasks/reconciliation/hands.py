@@ -1,0 +1,50 @@
+"""What the nights work with, handed in: transactions, the accounts of the settings, a lock, and the clock."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Protocol
+
+from worker.database import Transaction
+from worker.providers.records.registry import has_source
+from worker.settings import ProviderSettings, TenantSettings
+
+
+class Locks(Protocol):
+    """Somebody's while it is held, None when it is somebody else's already. Never raises."""
+
+    def held(self, name: str, seconds: float) -> AbstractContextManager[object | None]: ...
+
+
+def utc_now() -> datetime:
+    """Business time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """One per process. `publish` sends the message of one run and may raise; reports are written below `reports`."""
+
+    transaction: Transaction
+    tenants: Mapping[str, TenantSettings]
+    locks: Locks
+    publish: Callable[[str, str, date], object]
+    reports: Path
+    clock: Callable[[], datetime] = utc_now
+
+    def accounts(self) -> list[tuple[str, str]]:
+        """Tenant and provider of every account that can be reconciled."""
+        return [
+            (tenant.name, account.name)
+            for tenant in self.tenants.values()
+            for account in tenant.providers.values()
+            if has_source(account)
+        ]
+
+    def account(self, tenant: str, provider: str) -> ProviderSettings | None:
+        """The account, where these settings can reconcile it."""
+        known = self.tenants.get(tenant)
+        found = known.providers.get(provider) if known else None
+        return found if found is not None and has_source(found) else None
