@@ -1,14 +1,18 @@
 """Engines and transactions: how this process talks to PostgreSQL."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 """How SQLAlchemy's URLs and statements are said to psycopg."""
@@ -32,6 +36,8 @@ TRANSIENT_SQLSTATES = {
     "58030",  # io_error
 }
 
+CHECK_AFTER_SECONDS = 1.0
+
 SESSION_SETTINGS = (
     "-c statement_timeout={statement_ms} -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 )
@@ -50,7 +56,9 @@ def make_engine(
     statement_seconds: int = 30,
     prepared_statements: bool = True,
 ) -> Engine:
-    """An engine whose connections check themselves before use and, where `role` exists, act as that role.
+    """An engine whose connections are checked before use and, where `role` exists, act as that role.
+
+    One that was used within the last CHECK_AFTER_SECONDS is believed: it may break as well between check and use.
 
     Build it after a fork, never before. `prepared_statements=False` for a transaction pooler such as PgBouncer.
     """
@@ -59,9 +67,11 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=5,
         pool_timeout=5,
-        pool_pre_ping=True,
         connect_args=_connect_args(statement_seconds, prepared_statements),
     )
+    event.listen(engine, "connect", _note_use)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_check, engine))
     if role:
         event.listen(engine, "connect", lambda connection, _record: _become(connection, role))
     return engine
@@ -86,6 +96,20 @@ def _connect_args(statement_seconds: int, prepared_statements: bool) -> dict[str
     if not prepared_statements:
         connect_args["prepare_threshold"] = None
     return connect_args
+
+
+def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _check(engine: Engine, connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Raises what makes the pool give up its connections and open another."""
+    if time.monotonic() - record.info.get("used_at", 0.0) < CHECK_AFTER_SECONDS:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _become(connection: Any, role: str) -> None:

@@ -97,10 +97,12 @@ WAKE_DUE = text("""
     UPDATE jobs j SET state = 'queued', wait_keys = NULL FROM due WHERE j.id = due.id
 """)
 
-WAKE = text("""
+WAKE_SQL = """
     UPDATE jobs SET state = 'queued', wait_keys = NULL, due_at = :now
     WHERE tenant = :tenant AND state = 'parked' AND wait_keys && CAST(:wait_keys AS text[])
-""")
+"""
+"""Also for a statement that does something else beside."""
+WAKE = text(WAKE_SQL)
 
 
 def lock_lane(session: Session, tenant: str) -> bool:

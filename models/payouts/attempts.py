@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.jobs.claim import WAKE_SQL
 from models.payouts.payout import Attempt
 
 
@@ -29,7 +30,7 @@ class Place:
 FIND = text("SELECT id AS payout_id, tenant, provider FROM payouts WHERE id = :payout_id")
 
 # The same attempt sent again keeps its key, its reference and the time of their first use.
-WRITE = text("""
+WRITE_SQL = """
     INSERT INTO payout_attempts (payout_id, attempt_no, tenant, provider, provider_key, reference, claim_version,
         outcome, error_code, object_id, sends, started_at, first_used_at, key_valid_until, finished_at)
     VALUES (:payout_id, :attempt_no, :tenant, :provider, :provider_key, :reference, :claim_version, :outcome,
@@ -37,7 +38,11 @@ WRITE = text("""
     ON CONFLICT (payout_id, attempt_no) DO UPDATE SET claim_version = excluded.claim_version,
         outcome = excluded.outcome, error_code = excluded.error_code, object_id = excluded.object_id,
         sends = excluded.sends, started_at = excluded.started_at, finished_at = excluded.finished_at
-""")
+"""
+WRITE = text(WRITE_SQL)
+
+# And what came too early for it is tried again.
+WRITE_AND_WAKE = text(f"WITH woken AS ({WAKE_SQL}) {WRITE_SQL}")
 
 # It stays in doubt: no move.
 POSTPONE_LOOKUP = text("""
@@ -122,6 +127,12 @@ def find_place(session: Session, payout_id: UUID) -> Place | None:
 def write_attempt(session: Session, attempt: Attempt) -> None:
     """Insert the attempt or bring its row up to date; lock its payout first."""
     session.execute(WRITE, asdict(attempt))
+
+
+def write_and_wake(session: Session, attempt: Attempt, wait_keys: Collection[str], *, now: datetime) -> None:
+    """The same, and queue the parked jobs that wait for any of these keys."""
+    values = {"wait_keys": sorted(wait_keys), "now": require_aware(now)}
+    session.execute(WRITE_AND_WAKE, asdict(attempt) | values)
 
 
 def postpone_lookup(

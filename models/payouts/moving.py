@@ -22,6 +22,7 @@ from models.ledger.outcomes import Leg, Posting, Refused
 from models.ledger.posting import post
 from models.limits import release_reservations
 from models.notifications import News, announce
+from models.notifications.announcing import ANNOUNCE_SQL, as_json
 from models.payouts.payout import Payout
 from models.payouts.states import MOVES
 
@@ -65,7 +66,7 @@ class Note:
 
 
 # One JSON document and not arrays: a payout has many columns that may be null.
-SAVE = text("""
+SAVE_SQL = """
     UPDATE payouts p SET
         state = n.state, version = n.version, approved_by = n.approved_by, attempts_made = n.attempts_made,
         next_attempt_at = n.next_attempt_at, cooldown_until = n.cooldown_until,
@@ -79,9 +80,10 @@ SAVE = text("""
         dispatched_until timestamptz, in_doubt_since timestamptz, lookups_made int, next_lookup_at timestamptz,
         sequence bigint)
     WHERE p.id = n.id AND p.version = n.version - 1
-""")
+"""
+SAVE = text(SAVE_SQL)
 
-RECORD = text("""
+RECORD_SQL = """
     INSERT INTO payout_events (payout_id, tenant, at, cause, from_state, to_state, version, attempt_no, code, actor,
         reason, job_id, transaction_id, detail)
     SELECT n.payout_id, n.tenant, :now, n.cause, n.from_state, n.to_state, n.version, n.attempt_no, n.code, n.actor,
@@ -89,7 +91,14 @@ RECORD = text("""
     FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS n (payout_id uuid, tenant text, cause text, from_state text,
         to_state text, version int, attempt_no int, code text, actor text, reason text, job_id uuid,
         transaction_id bigint, detail jsonb)
-""")
+"""
+RECORD = text(RECORD_SQL)
+
+# Moves that move no money, with their history and their news, in one round trip.
+MOVE = text(f"""
+    WITH saved AS ({SAVE_SQL} RETURNING p.id), recorded AS ({RECORD_SQL}), told AS ({ANNOUNCE_SQL})
+    SELECT count(*) FROM saved
+""")  # noqa: S608 - constants
 
 
 def move(session: Session, moves: Sequence[Move], *, now: datetime, shadow: bool = False) -> list[Payout]:
@@ -104,14 +113,11 @@ def move(session: Session, moves: Sequence[Move], *, now: datetime, shadow: bool
     for one in moves:
         _check(one)
     standing = [replace(one.after, version=one.before.version + 1) for one in moves]
-    _save(session, standing, require_aware(now))
-    transactions = _settle(session, moves, now, shadow=shadow)
+    if planned := _planned(moves, now):
+        _move_money(session, moves, standing, planned, now, shadow=shadow)
+    else:
+        _move_alone(session, moves, standing, now)
     release_reservations(session, [p.id for p in standing if p.state in GIVEN_BACK_STATES], now=now)
-    events = [
-        _moved(one, payout, transactions.get(payout.id)) for one, payout in zip(moves, standing, strict=True)
-    ]
-    _record(session, events, now)
-    tell(session, standing, now=now)
     return standing
 
 
@@ -123,8 +129,7 @@ def note(session: Session, notes: Sequence[Note], *, now: datetime) -> None:
 
 def tell(session: Session, payouts: Sequence[Payout], *, now: datetime) -> None:
     """News for the tenant's own systems, one per payout and version."""
-    told = [payout for payout in payouts if payout.state not in SILENT_STATES]
-    announce(session, [_news(payout) for payout in told], now=now)
+    announce(session, _all_news(payouts), now=now)
 
 
 def _check(one: Move) -> None:
@@ -134,16 +139,58 @@ def _check(one: Move) -> None:
         raise ImpossibleMove(f"payout {one.before.id}: a move cannot change {', '.join(changed)}")
 
 
-def _save(session: Session, payouts: Sequence[Payout], now: datetime) -> None:
-    rows = json.dumps([asdict(payout) for payout in payouts], default=str)
-    saved: int = session.execute(SAVE, {"payouts": rows, "now": now}).rowcount  # type: ignore[attr-defined]
+def _planned(moves: Sequence[Move], now: datetime) -> Sequence[tuple[Move, Posting]]:
+    """The moves that move money, and how."""
+    return [(one, posting) for one in moves if (posting := _posting(one, one.occurred_at or now))]
+
+
+def _move_alone(session: Session, moves: Sequence[Move], standing: Sequence[Payout], now: datetime) -> None:
+    values = {
+        "payouts": _rows(standing),
+        "events": _documents(moves, standing, {}),
+        "news": as_json(_all_news(standing)),
+        "now": require_aware(now),
+    }
+    _check_saved(session.execute(MOVE, values).scalar_one(), standing)
+
+
+def _move_money(
+    session: Session,
+    moves: Sequence[Move],
+    standing: Sequence[Payout],
+    planned: Sequence[tuple[Move, Posting]],
+    now: datetime,
+    *,
+    shadow: bool,
+) -> None:
+    """The payouts first, so that one which has changed meanwhile posts nothing."""
+    saved = session.execute(SAVE, {"payouts": _rows(standing), "now": require_aware(now)})
+    _check_saved(saved.rowcount, standing)  # type: ignore[attr-defined]
+    transactions = _settle(session, planned, now, shadow=shadow)
+    session.execute(RECORD, {"events": _documents(moves, standing, transactions), "now": now})
+    tell(session, standing, now=now)
+
+
+def _rows(payouts: Sequence[Payout]) -> str:
+    return json.dumps([asdict(payout) for payout in payouts], default=str)
+
+
+def _documents(moves: Sequence[Move], standing: Sequence[Payout], transactions: Mapping[UUID, int]) -> str:
+    moved = [
+        _moved(one, payout, transactions.get(payout.id)) for one, payout in zip(moves, standing, strict=True)
+    ]
+    return json.dumps(moved, default=str)
+
+
+def _check_saved(saved: int, payouts: Sequence[Payout]) -> None:
     if saved != len(payouts):
         raise PayoutRaced(f"{len(payouts) - saved} of {len(payouts)} payouts have changed meanwhile")
 
 
-def _settle(session: Session, moves: Sequence[Move], now: datetime, *, shadow: bool) -> dict[UUID, int]:
+def _settle(
+    session: Session, planned: Sequence[tuple[Move, Posting]], now: datetime, *, shadow: bool
+) -> dict[UUID, int]:
     """Payout id -> the ledger transaction that its new state asks for."""
-    planned = [(one, posting) for one in moves if (posting := _posting(one, one.occurred_at or now))]
     outcomes = post(session, [posting for _, posting in planned], now=now, shadow=shadow)
     found: dict[UUID, int] = {}
     for (one, posting), outcome in zip(planned, outcomes, strict=True):
@@ -207,6 +254,10 @@ def _event(one: Move | Note, payout: Payout) -> dict[str, Any]:
 
 def _record(session: Session, events: Sequence[Mapping[str, Any]], now: datetime) -> None:
     session.execute(RECORD, {"events": json.dumps(events, default=str), "now": require_aware(now)})
+
+
+def _all_news(payouts: Sequence[Payout]) -> list[News]:
+    return [_news(payout) for payout in payouts if payout.state not in SILENT_STATES]
 
 
 def _news(payout: Payout) -> News:

@@ -3,14 +3,19 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import column, text
 from sqlalchemy.orm import Session
 
-from models.payouts.payout import Attempt, Payout
+from models.payouts.payout import PAYOUT_FIELDS, Attempt, Payout
 
 LOCK = text("""
     SELECT * FROM payouts WHERE tenant = :tenant AND id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
 """)
+
+# Its columns are named, so that an answer is read by position.
+LOCK_ONE = text(f"""
+    SELECT {", ".join(PAYOUT_FIELDS)} FROM payouts WHERE id = :id FOR NO KEY UPDATE
+""").columns(*map(column, PAYOUT_FIELDS))  # noqa: S608 - constants
 
 ATTEMPTS = text("""
     SELECT * FROM payout_attempts WHERE payout_id = ANY(CAST(:ids AS uuid[])) ORDER BY payout_id, attempt_no
@@ -33,6 +38,12 @@ def lock_payouts(session: Session, tenant: str, ids: Collection[UUID]) -> dict[U
         return {}
     rows = session.execute(LOCK, {"tenant": tenant, "ids": sorted(ids)}).mappings()
     return {row["id"]: Payout.from_row(dict(row)) for row in rows}
+
+
+def lock_payout(session: Session, payout_id: UUID) -> Payout | None:
+    """One payout, whosever it is, locked until the transaction ends; None when there is none."""
+    row = session.execute(LOCK_ONE, {"id": payout_id}).one_or_none()
+    return None if row is None else Payout(*row)
 
 
 def attempts_of(session: Session, ids: Collection[UUID]) -> dict[UUID, list[Attempt]]:

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from models.jobs.claim import wake
-from models.payouts.attempts import name_object, postpone_lookup, write_attempt
+from models.payouts.attempts import name_object, postpone_lookup, write_and_wake, write_attempt
 from models.payouts.moving import Move, Note, move, note
 from models.payouts.payout import Payout
 from models.payouts.rows import wait_keys
@@ -20,7 +19,11 @@ def write(session: Session, payout: Payout, decision: Decision, *, tenant: Tenan
     attempt = decision.attempt
     if decision.given_up is not None:
         write_attempt(session, decision.given_up)
-    write_attempt(session, attempt)
+    if attempt.object_id and attempt.object_id != payout.provider_reference:
+        keys = wait_keys(payout.provider, None, attempt.object_id)
+        write_and_wake(session, attempt, keys, now=now)
+    else:
+        write_attempt(session, attempt)
     standing = payout
     for step in decision.steps:
         made = Move(
@@ -38,8 +41,6 @@ def write(session: Session, payout: Payout, decision: Decision, *, tenant: Tenan
         _note(session, standing, decision, now)
     if decision.finding:
         record_findings(session, [_finding(payout, decision)], now=now)
-    if attempt.object_id and attempt.object_id != payout.provider_reference:
-        wake(session, payout.tenant, wait_keys(payout.provider, None, attempt.object_id), now=now)
     return standing
 
 

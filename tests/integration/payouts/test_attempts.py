@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -21,11 +22,7 @@ DAY = 24 * 3600
 
 
 def claimed_by_hand(till: Till, payout_id: UUID):  # type: ignore[no-untyped-def]
-    from models.payouts.attempts import Place
-
-    account = till.hands.accounts.find("acme", "sandbox")
-    assert account is not None
-    return claim(till.hands, Place(payout_id, "acme", "sandbox"), account)
+    return claim(till.hands, payout_id)
 
 
 def test_a_payout_is_sent_and_paid_once(till: Till) -> None:
@@ -100,19 +97,16 @@ def test_a_lock_that_another_has_leaves_the_payout_alone(till: Till) -> None:
 def test_a_lock_that_was_lost_to_another_stops_the_call(till: Till, redis_url: str) -> None:
     payout_id = till.opened()
     till.dispatched()
-    account = till.hands.accounts.find("acme", "sandbox")
-    assert account is not None
     with till.hands.locks.held(payout_id, 30) as lock:
         assert lock is not None
         claimed = claimed_by_hand(till, payout_id)
         with redis.Redis.from_url(redis_url) as client:
             client.set(f"ledgerbeat:payout:{payout_id}", "another")
-        assert call(till.hands, claimed, account, lock) == NotSent("lock_lost")
+        later = till.with_hands(ticks=lambda: claimed.send_before - SEND_WITHIN_SECONDS + 1)
+        assert call(later, claimed, lock) == NotSent("lock_lost")
         with redis.Redis.from_url(redis_url) as client:
             client.flushdb()
-        assert isinstance(call(till.hands, claimed, account, lock), Submitted), (
-            "lost with Redis, it is ours again"
-        )
+        assert isinstance(call(later, claimed, lock), Submitted), "lost with Redis, it is ours again"
 
 
 def test_a_process_that_slept_sends_nothing(till: Till) -> None:
@@ -315,8 +309,8 @@ def test_an_answer_is_kept_while_the_database_is_away(till: Till) -> None:
         return till.cashier.transaction()
 
     hands = till.with_hands(transaction=away, sleep=slept.append, ticks=lambda: sum(slept))
-    claimed = type(claimed)(claimed.payout, claimed.attempt, SEND_WITHIN_SECONDS)
-    record_patiently(hands, claimed, Submitted("po_1"), 10)
+    claimed = replace(claimed, send_before=SEND_WITHIN_SECONDS)
+    record_patiently(hands, claimed, Submitted("po_1"))
     assert till.state(payout_id) == "submitted"
     assert 90 <= sum(slept) < 120
 
@@ -325,7 +319,7 @@ def test_an_answer_is_kept_while_the_database_is_away(till: Till) -> None:
         record_patiently(
             till.with_hands(transaction=lambda: (_ for _ in ()).throw(
                 OperationalError("SELECT", {}, ConnectionRefusedError())), sleep=slept.append,
-                ticks=lambda: sum(slept)), claimed, Submitted("po_1"), 10)  # fmt: skip
+                ticks=lambda: sum(slept)), claimed, Submitted("po_1"))  # fmt: skip
     assert sum(slept) > 300
 
 

@@ -126,7 +126,7 @@ class Payday:
 
     def claim(self, payout_id: UUID) -> None:
         """A worker takes it, and has not called yet."""
-        claimed = attempts.claim(self.hands, self._place_of(payout_id), self.account)
+        claimed = attempts.claim(self.hands, payout_id)
         if claimed is not None:
             self.held.append(Held(claimed, self.now))
 
@@ -134,7 +134,7 @@ class Payday:
         """The worker calls, if it still dares."""
         with self.hands.locks.held(one.claim.payout.id, 40) as lock:
             assert lock is not None
-            one.answer = attempts.call(self.hands, one.claim, self.account, lock)
+            one.answer = attempts.call(self.hands, one.claim, lock)
 
     def call_late(self, one: Held) -> None:
         """It was frozen between looking at the clock and sending."""
