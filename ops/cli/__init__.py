@@ -11,10 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from models.errors import LedgerbeatError
 from ops.cli.doctor import doctor
+from ops.cli.explain import explain
+from ops.cli.findings import findings
 from ops.cli.jobs import jobs
 from ops.cli.notifications import notifications
 from ops.cli.payouts import payouts
 from ops.cli.providers import providers
+from ops.cli.reconcile import reconcile
 from ops.cli.services import demo, migrate, sandbox, up
 from ops.cli.tenants import tenants
 from ops.cli.verify import verify
@@ -40,6 +43,9 @@ for command in (
     providers,
     notifications,
     wallets,
+    reconcile,
+    findings,
+    explain,
     tenants,
     doctor,
 ):

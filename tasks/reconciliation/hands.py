@@ -1,15 +1,19 @@
-"""What the nights work with, handed in: transactions, the accounts of the settings, a lock, and the clock."""
+"""What the nights work with, handed in: transactions, the accounts of the settings, patience, and the clock."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Protocol
 
 from worker.database import Transaction
+from worker.providers.records.asking import Patience
 from worker.providers.records.registry import has_source
 from worker.settings import ProviderSettings, TenantSettings
+
+Publish = Callable[[str, str, date], object]
+"""Sends the message of one run: tenant, provider, business date. May raise."""
 
 
 class Locks(Protocol):
@@ -25,14 +29,13 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """One per process. `publish` sends the message of one run and may raise; reports are written below `reports`."""
+    """One per process. Reports are written into the folder `reports`."""
 
     transaction: Transaction
     tenants: Mapping[str, TenantSettings]
-    locks: Locks
-    publish: Callable[[str, str, date], object]
     reports: Path
     clock: Callable[[], datetime] = utc_now
+    patience: Patience = field(default_factory=Patience)
 
     def accounts(self) -> list[tuple[str, str]]:
         """Tenant and provider of every account that can be reconciled."""

@@ -19,7 +19,7 @@ from models.reconciliation.seen import note_sweep, taken_files
 from models.tenants import load_tenant
 from tasks.reconciliation.completeness import Sweep, fill_gaps
 from tasks.reconciliation.facts import read_facts
-from tasks.reconciliation.hands import Hands
+from tasks.reconciliation.hands import Hands, Locks
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.policy import night_of
 from tasks.reconciliation.report import ReportPaths, write_report
@@ -40,11 +40,13 @@ log = structlog.get_logger("ledgerbeat.reconciliation")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of a night. `paths` is None when there is no report, `sweep` when the provider's list was not read."""
+    """What came of a night. `paths` is None when there is no report (`problem` says why), `sweep` when the list of the
+    provider's events was not read."""
 
     report: RunReport
     paths: ReportPaths | None = None
     sweep: Sweep | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,13 @@ class NoFile:
         raise SourceFailed(f"there is no report file at {self.path} that was not taken before")
 
 
-def run_due(hands: Hands, tenant: str, provider: str, business_date: date) -> Told | None:
+def run_due(hands: Hands, locks: Locks, tenant: str, provider: str, business_date: date) -> Told | None:
     """The night, if there is work in it and nobody else is at it."""
     run = RunName(tenant, provider, business_date)
     account = hands.account(tenant, provider)
     if account is None or not has_work(hands, run):
         return None
-    with hands.locks.held(f"{tenant}:{provider}:{business_date}", LOCK_SECONDS) as lock:
+    with locks.held(f"{tenant}:{provider}:{business_date}", LOCK_SECONDS) as lock:
         if lock is None:
             return None
         return run_night(hands, run, account, source_of(hands, run, account))
@@ -93,13 +95,14 @@ def run_night(
     if sweep is not None and report.run_id is not None:
         with hands.transaction() as session:
             note_sweep(session, report.run_id, listed=sweep.listed, missed=sweep.missed)
-    return Told(report, _write(hands, report), sweep)
+    paths, problem = _write(hands, report)
+    return Told(report, paths, sweep, problem)
 
 
 def source_of(hands: Hands, run: RunName, account: ProviderSettings) -> RecordSource:
     """The account's API; of an account with files the one that this run took before, else the next by name."""
     if account.records is None:
-        return source(account)
+        return source(account, hands.patience)
     with hands.transaction() as session:
         row = load_run(session, run.tenant, run.provider, run.business_date)
         taken = taken_files(session, run.tenant, run.provider)
@@ -119,7 +122,7 @@ def _sweep(hands: Hands, run: RunName, account: ProviderSettings) -> Sweep | Non
     if since >= until:
         return None
     try:
-        listed = missed_events(account, since, until)
+        listed = missed_events(account, since, until, hands.patience)
         found = fill_gaps(hands.transaction, run.tenant, account, listed, now=hands.clock())
     except (SourceFailed, SettingsError) as error:
         log.warning("reconciliation.sweep_failed", **_facts(run), cause=str(error))
@@ -142,7 +145,7 @@ def _window(hands: Hands, run: RunName) -> tuple[datetime, datetime]:
     return night.fetched_from, min(night.fetched_until, hands.clock() - FRESH)
 
 
-def _write(hands: Hands, report: RunReport) -> ReportPaths | None:
+def _write(hands: Hands, report: RunReport) -> tuple[ReportPaths | None, str | None]:
     """The three files; the row says where. What the run has concluded stands, whatever becomes of them."""
     try:
         with read_facts(hands.transaction, report, now=hands.clock()) as (facts, more):
@@ -152,8 +155,8 @@ def _write(hands: Hands, report: RunReport) -> ReportPaths | None:
     except Exception as error:  # noqa: BLE001 - a full disk or a page that breaks loses no finding
         cause = describe_error(error)
         log.warning("reconciliation.report_failed", run_id=report.run_id, cause=cause)
-        return None
-    return paths
+        return None, cause
+    return paths, None
 
 
 def reports_folder(home: Path) -> Path:

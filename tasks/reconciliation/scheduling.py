@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.reconciliation.due import CalendarRow, RunName, is_due, lease_due, read_calendars
 from models.reconciliation.runs import plan_run
-from tasks.reconciliation.hands import Hands
+from tasks.reconciliation.hands import Hands, Publish
 from tasks.reconciliation.nights import LATENESS_MAX, Calendar, due_nights
 from worker.telemetry import describe_error
 
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 log = structlog.get_logger("ledgerbeat.reconciliation")
 
 
-def tick(hands: Hands) -> list[RunName]:
+def tick(hands: Hands, publish: Publish) -> list[RunName]:
     """Plan what is due, and send a message for whatever waits. The runs whose messages were sent."""
     if not (accounts := hands.accounts()):
         return []
@@ -29,7 +29,7 @@ def tick(hands: Hands) -> list[RunName]:
             _plan(session, row, now)
     with hands.transaction() as session:
         waiting = lease_due(session, accounts, since=since, rows=MESSAGES_MAX, now=now)
-    return [run for run in waiting if _send(hands, run)]
+    return [run for run in waiting if _send(publish, run)]
 
 
 def _plan(session: Session, row: CalendarRow, now: datetime) -> None:
@@ -47,10 +47,10 @@ def _plan(session: Session, row: CalendarRow, now: datetime) -> None:
             log.info("reconciliation.due", **_facts(night.tenant, night.provider, night.business_date))
 
 
-def _send(hands: Hands, run: RunName) -> bool:
+def _send(publish: Publish, run: RunName) -> bool:
     """A message that is not taken costs its lease."""
     try:
-        hands.publish(run.tenant, run.provider, run.business_date)
+        publish(run.tenant, run.provider, run.business_date)
     except Exception as error:  # noqa: BLE001 - each broker raises its own
         facts = _facts(run.tenant, run.provider, run.business_date)
         log.warning("reconciliation.not_sent", cause=describe_error(error), **facts)

@@ -14,24 +14,19 @@ def hands() -> Hands:
     """Of this process."""
     resources = current()
     settings = resources.settings
-    return Hands(
-        resources.transaction,
-        settings.tenants,
-        resources.night_locks,
-        publish_night,
-        reports_folder(settings.home),
-    )
+    return Hands(resources.transaction, settings.tenants, reports_folder(settings.home))
 
 
 @app.task(name="reconciliation.run", throws=(TaskFailed,))
 def run_night(tenant: str, provider: str, business_date: str) -> None:
     """Reconcile one business date of one account, if it is still to be done."""
     with reported("reconciliation.run.failed", tenant=tenant, provider=provider, business_date=business_date):
-        run_due(hands(), tenant, provider, date.fromisoformat(business_date))
+        night = date.fromisoformat(business_date)
+        run_due(hands(), current().night_locks, tenant, provider, night)
 
 
 @app.task(name="reconciliation.tick", throws=(TaskFailed,), send_events=False)
 def tick_nights() -> None:
     """Make the nights that are due, and send a message for each that waits."""
     with reported("reconciliation.tick.failed"):
-        tick(hands())
+        tick(hands(), publish_night)

@@ -17,7 +17,6 @@ from tasks.reconciliation.hands import Hands
 from tasks.reconciliation.scheduling import has_work, tick
 from tests.integration.providers.accounts import account
 from worker.database import Transaction
-from worker.locks import NightLocks
 from worker.settings import TenantSettings
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -44,15 +43,13 @@ class Beats:
         return Hands(
             self.transaction,
             self.tenants,
-            NightLocks("redis://127.0.0.1:1/0"),
-            self.publish,
             Path("reports"),
             lambda: self.now,
         )
 
     def tick(self, now: datetime | None = None) -> list[date]:
         self.now = now or self.now
-        return [run.business_date for run in tick(self.hands())]
+        return [run.business_date for run in tick(self.hands(), self.publish)]
 
     def rows(self) -> list[dict[str, Any]]:
         with self.transaction() as session:
@@ -114,7 +111,9 @@ def test_two_beats_at_once_make_one_row_and_send_one_message(beats: Beats) -> No
     beats.sent.clear()
     beats.now = NOON
     with ThreadPoolExecutor(4) as threads:
-        found = [one.result() for one in [threads.submit(tick, beats.hands()) for _ in range(8)]]
+        found = [
+            one.result() for one in [threads.submit(tick, beats.hands(), beats.publish) for _ in range(8)]
+        ]
     assert sum(map(len, found)) == len(beats.sent)
     assert len(beats.sent) == len(set(beats.sent))
     assert [row["business_date"].day for row in beats.rows()] == [10, 11, 12, 13]
