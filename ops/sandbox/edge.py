@@ -17,7 +17,8 @@ GARBAGE = b"<html><body>It works!</body></html>\xff"
 async def through_edge(
     fault: Fault | None, request: Request, hang_seconds: float, process: Callable[[], Answer]
 ) -> Response:
-    """Process and answer as the fault lets us: `slow` and `..._after` process first, then answer late or never."""
+    """Process and answer as the fault lets us: `slow` and `..._after` process first, then answer late or never;
+    `slow_before` takes its time, then does both."""
     name = fault.name if fault else None
     if name == "rate_limit":
         return _throttled(int(fault.number) if fault else 1)
@@ -25,6 +26,8 @@ async def through_edge(
         return _broken()
     if name == "timeout_before":
         return await _hang(request, hang_seconds)
+    if fault and name == "slow_before":
+        await asyncio.sleep(fault.number)
     answer = process()
     if name == "timeout_after":
         return await _hang(request, hang_seconds)

@@ -44,6 +44,7 @@ RULES: dict[str, Rule] = {
     "garbage": Rule("edge", count=1),
     "rate_limit": Rule("edge", takes_number=True, number=1, count=1),
     "slow": Rule("edge", takes_number=True),
+    "slow_before": Rule("edge", takes_number=True),
     "decline_retryable": Rule("processing", takes_number=True, number=1),
     "decline_final": Rule("processing"),
     "paid_then_failed": Rule("processing"),

@@ -110,10 +110,17 @@ def number(connection: Connection, query: str, *values: object) -> int:
     return int(str(row[0]))
 
 
-def wait_for(connection: Connection, query: str, wanted: int, *, within_seconds: float = 120) -> float:
+def wait_for(
+    connection: Connection,
+    query: str,
+    wanted: int,
+    *,
+    within_seconds: float = 120,
+    every_seconds: float = 0.01,
+) -> float:
     """Ask until the number is there; when that was, by the clock."""
     deadline = time.monotonic() + within_seconds
     while (found := number(connection, query)) < wanted:
         assert time.monotonic() < deadline, f"{found} of {wanted}: {query}"
-        time.sleep(0.01)
+        time.sleep(every_seconds)
     return time.time()

@@ -1,6 +1,7 @@
 """Every fault of the contract, by token and by script, over real HTTP; the truth tells what really happened."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -77,6 +78,14 @@ def test_slow_pays_at_once_and_answers_late(sandbox: Sandbox) -> None:
     began = time.monotonic()
     assert sandbox.pay_out("p-1", "fault:slow:0.3").status_code == 201
     assert time.monotonic() - began >= 0.3
+
+
+def test_slow_before_pays_late_and_answers_then(sandbox: Sandbox) -> None:
+    began = time.time()
+    assert sandbox.pay_out("p-1", "fault:slow_before:0.3").status_code == 201
+    told = sandbox.get("/events", params={"limit": "100"}).json()["data"]
+    assert datetime.fromisoformat(told[0]["occurred_at"]).timestamp() - began >= 0.299
+    assert sandbox.truth("payouts", "p-1") == ONCE
 
 
 def test_rate_limit_says_when_to_come_back(sandbox: Sandbox) -> None:
@@ -227,7 +236,7 @@ def test_an_order_for_an_unknown_fault_is_refused(sandbox: Sandbox, order: dict[
 
 
 def test_every_fault_of_the_contract_can_be_written() -> None:
-    numbers = {"slow", "webhook_late"}
+    numbers = {"slow", "slow_before", "webhook_late"}
     assert {parse_fault(f"{name}:1" if name in numbers else name).name for name in RULES} == set(RULES)
     with pytest.raises(FaultError, match="needs a number"):
         parse_fault("slow")
