@@ -6,7 +6,7 @@ state alone, so no caller can forget one or do one twice.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,11 +23,12 @@ from models.ledger.posting import post
 from models.limits import release_reservations
 from models.notifications import News, announce
 from models.notifications.announcing import ANNOUNCE_SQL, as_json
-from models.payouts.payout import Payout
+from models.payouts.payout import PAYOUT_FIELDS, Payout
 from models.payouts.states import MOVES
 
 IMMUTABLE = ("id", "tenant", "owner", "amount_minor", "currency", "provider", "destination", "requested_by",
              "business_date", "requested_at")  # fmt: skip
+SAVED = ("id", *(name for name in PAYOUT_FIELDS if name not in IMMUTABLE))
 SILENT_STATES = ("sending",)
 """Not told upstream: it lasts seconds and says nothing that the caller could act on."""
 GIVEN_BACK_STATES = ("failed", "cancelled", "returned")
@@ -65,7 +66,8 @@ class Note:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-# One JSON document and not arrays: a payout has many columns that may be null.
+# One JSON document and not arrays: a payout has many columns that may be null. The ids beside it, so that the rows are
+# found by them: how many a document holds, no plan knows.
 SAVE_SQL = """
     UPDATE payouts p SET
         state = n.state, version = n.version, approved_by = n.approved_by, attempts_made = n.attempts_made,
@@ -79,7 +81,7 @@ SAVE_SQL = """
         provider_reference text, failure_code text, claim_version int, claimed_until timestamptz,
         dispatched_until timestamptz, in_doubt_since timestamptz, lookups_made int, next_lookup_at timestamptz,
         sequence bigint)
-    WHERE p.id = n.id AND p.version = n.version - 1
+    WHERE p.id = n.id AND p.id = ANY(CAST(:ids AS uuid[])) AND p.version = n.version - 1
 """
 SAVE = text(SAVE_SQL)
 
@@ -146,7 +148,7 @@ def _planned(moves: Sequence[Move], now: datetime) -> Sequence[tuple[Move, Posti
 
 def _move_alone(session: Session, moves: Sequence[Move], standing: Sequence[Payout], now: datetime) -> None:
     values = {
-        "payouts": _rows(standing),
+        **_rows(standing),
         "events": _documents(moves, standing, {}),
         "news": as_json(_all_news(standing)),
         "now": require_aware(now),
@@ -164,15 +166,16 @@ def _move_money(
     shadow: bool,
 ) -> None:
     """The payouts first, so that one which has changed meanwhile posts nothing."""
-    saved = session.execute(SAVE, {"payouts": _rows(standing), "now": require_aware(now)})
+    saved = session.execute(SAVE, {**_rows(standing), "now": require_aware(now)})
     _check_saved(saved.rowcount, standing)  # type: ignore[attr-defined]
     transactions = _settle(session, planned, now, shadow=shadow)
     session.execute(RECORD, {"events": _documents(moves, standing, transactions), "now": now})
     tell(session, standing, now=now)
 
 
-def _rows(payouts: Sequence[Payout]) -> str:
-    return json.dumps([asdict(payout) for payout in payouts], default=str)
+def _rows(payouts: Sequence[Payout]) -> dict[str, Any]:
+    rows = [{name: getattr(payout, name) for name in SAVED} for payout in payouts]
+    return {"payouts": json.dumps(rows, default=str), "ids": [payout.id for payout in payouts]}
 
 
 def _documents(moves: Sequence[Move], standing: Sequence[Payout], transactions: Mapping[UUID, int]) -> str:

@@ -12,10 +12,12 @@ LOCK = text("""
     SELECT * FROM payouts WHERE tenant = :tenant AND id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
 """)
 
-# Its columns are named, so that an answer is read by position.
+# Its columns are named, so that an answer is read by position. What follows in the transaction is found by index: plans
+# of small tables outlive their smallness.
+BY_INDEX = ("set_config('enable_seqscan', 'off', true)", "set_config('jit', 'off', true)")
 LOCK_ONE = text(f"""
-    SELECT {", ".join(PAYOUT_FIELDS)} FROM payouts WHERE id = :id FOR NO KEY UPDATE
-""").columns(*map(column, PAYOUT_FIELDS))  # noqa: S608 - constants
+    SELECT {", ".join((*PAYOUT_FIELDS, *BY_INDEX))} FROM payouts WHERE id = :id FOR NO KEY UPDATE
+""").columns(*map(column, (*PAYOUT_FIELDS, "seqscan", "jit")))  # noqa: S608 - constants
 
 ATTEMPTS = text("""
     SELECT * FROM payout_attempts WHERE payout_id = ANY(CAST(:ids AS uuid[])) ORDER BY payout_id, attempt_no
@@ -43,7 +45,7 @@ def lock_payouts(session: Session, tenant: str, ids: Collection[UUID]) -> dict[U
 def lock_payout(session: Session, payout_id: UUID) -> Payout | None:
     """One payout, whosever it is, locked until the transaction ends; None when there is none."""
     row = session.execute(LOCK_ONE, {"id": payout_id}).one_or_none()
-    return None if row is None else Payout(*row)
+    return None if row is None else Payout(*row[: len(PAYOUT_FIELDS)])
 
 
 def attempts_of(session: Session, ids: Collection[UUID]) -> dict[UUID, list[Attempt]]:

@@ -30,18 +30,20 @@ from worker.providers.port import ProviderEvent
 PATIENCE = timedelta(seconds=60)
 """How long after its arrival an event waits for another one of the same object."""
 
+# The ids are given beside the documents, so that the rows are found by them: how many there are, no plan knows.
 SAVE_ATTEMPTS = text("""
     UPDATE payout_attempts a SET
         outcome = n.outcome, error_code = n.error_code, object_id = n.object_id, finished_at = n.finished_at
     FROM jsonb_to_recordset(CAST(:attempts AS jsonb)) AS n (payout_id uuid, attempt_no int, outcome text,
         error_code text, object_id text, finished_at timestamptz)
-    WHERE (a.payout_id, a.attempt_no) = (n.payout_id, n.attempt_no)
+    WHERE (a.payout_id, a.attempt_no) = (n.payout_id, n.attempt_no) AND a.payout_id = ANY(CAST(:ids AS uuid[]))
 """)
 
 # No move, so no new version: only the newest counter that was heard.
 SAVE_SEQUENCES = text("""
     UPDATE payouts p SET sequence = n.sequence, updated_at = :now
-    FROM jsonb_to_recordset(CAST(:sequences AS jsonb)) AS n (id uuid, sequence bigint) WHERE p.id = n.id
+    FROM jsonb_to_recordset(CAST(:sequences AS jsonb)) AS n (id uuid, sequence bigint)
+    WHERE p.id = n.id AND p.id = ANY(CAST(:ids AS uuid[]))
 """)
 
 
@@ -166,7 +168,9 @@ def _save(session: Session, tenant: Tenant, cases: Sequence[Case], now: datetime
         move(session, moves, now=now, shadow=tenant.shadow)
     learned = [{"id": case.payout.id, "sequence": case.payout.sequence} for case in cases if case.learned]
     if learned:
-        session.execute(SAVE_SEQUENCES, {"sequences": _json(learned), "now": now})
+        session.execute(
+            SAVE_SEQUENCES, {"sequences": _json(learned), "ids": [one["id"] for one in learned], "now": now}
+        )
     note(session, [one for case in cases for one in case.notes], now=now)
     record_findings(session, [one for case in cases for one in case.findings], now=now)
     news = [case for case in cases if case.moves or case.learned or case.changed]
@@ -185,7 +189,9 @@ def _save_attempts(session: Session, cases: Sequence[Case]) -> None:
     for alive in (False, True):
         rows = [_row(one) for one in changed if (one.outcome in LIVE_OUTCOMES) == alive]
         if rows:
-            session.execute(SAVE_ATTEMPTS, {"attempts": _json(rows)})
+            session.execute(
+                SAVE_ATTEMPTS, {"attempts": _json(rows), "ids": [one["payout_id"] for one in rows]}
+            )
 
 
 def _row(attempt: Attempt) -> dict[str, Any]:
