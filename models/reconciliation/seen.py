@@ -95,7 +95,8 @@ def grouped_findings(session: Session, standing: Standing) -> list[Row]:
 def further_findings(session: Session, standing: Standing) -> Iterator[Row]:
     """The others one by one, streamed."""
     found = session.execute(REST, asdict(standing), execution_options={"yield_per": STREAM_ROWS})
-    yield from found.mappings()
+    for row in found.mappings():
+        yield dict(row)
 
 
 def bad_rows(session: Session, run_id: int, rows: int) -> list[Row]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from ops.doctor.backlog import check_backlog, check_beat
 from ops.doctor.findings import Finding, first_line, ok, problem, warning
+from ops.doctor.nights import check_nights
 from ops.doctor.payouts import check_payouts
 from worker.database import make_engine
 from worker.http.readiness import MIGRATIONS
@@ -81,6 +82,7 @@ def _looks(connection: Connection, settings: Settings) -> Iterator[Finding]:
     yield from check_beat(connection)
     yield from check_backlog(connection)
     yield from check_payouts(connection, settings)
+    yield from check_nights(connection, settings)
 
 
 def _version(connection: Connection) -> Finding:

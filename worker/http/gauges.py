@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.jobs.outcomes import UNKNOWN_NAME
 from worker.catalogue import JOBS, PROVIDER_EVENT
+from worker.http.night_gauges import NightSnapshot, look_at_nights, show_nights
 from worker.http.payout_gauges import PayoutSnapshot, look_at_payouts, show_payouts
 from worker.http.probing import Probe
 from worker.telemetry import describe_error
@@ -61,6 +62,7 @@ class Snapshot:
     """One look at the database."""
 
     payouts: PayoutSnapshot
+    nights: NightSnapshot
     tenants: Rows
     open_jobs: Rows
     parked: Rows
@@ -89,6 +91,7 @@ def _look(engine: Engine) -> Snapshot:
     with engine.connect() as connection:
         return Snapshot(
             look_at_payouts(connection),
+            look_at_nights(connection),
             *(
                 _rows(connection, sql)
                 for sql in (TENANTS, OPEN_JOBS, PARKED, OUTCOMES, MISMATCHES, LAST_VERIFY)
@@ -121,6 +124,7 @@ def _shown(snapshot: Snapshot) -> Iterator[Metric]:
     yield _mismatches(snapshot)
     yield from _last_verify(snapshot.last_verify)
     yield from show_payouts(snapshot.payouts)
+    yield from show_nights(snapshot.nights)
 
 
 def _paused(tenants: Rows) -> Metric:
