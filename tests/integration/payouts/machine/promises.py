@@ -131,8 +131,9 @@ class Promises:
 def next_due(payday: Payday, now: datetime) -> float:
     """Seconds until something happens to a payout by itself."""
     [row] = payday.desk.rows(
-        """SELECT min(greatest(least(next_attempt_at, claimed_until, next_lookup_at, approval_expires_at),
-            dispatched_until)) AS at FROM payouts WHERE tenant = :tenant
+        """SELECT min(greatest(least(next_attempt_at, claimed_until, next_lookup_at,
+            CASE WHEN state = 'awaiting_approval' THEN approval_expires_at END), dispatched_until)) AS at
+            FROM payouts WHERE tenant = :tenant
             AND state NOT IN ('paid', 'failed', 'cancelled', 'returned')"""
     )
     return max((row["at"] - now).total_seconds(), 1.0) if row["at"] else 60.0
