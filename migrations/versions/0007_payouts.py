@@ -72,7 +72,8 @@ CREATE TABLE payouts (
     CONSTRAINT payouts_next_attempt CHECK ((next_attempt_at IS NOT NULL) = (state IN ('approved', 'cooling'))),
     CONSTRAINT payouts_claimed CHECK ((claimed_until IS NOT NULL) = (state = 'sending')),
     CONSTRAINT payouts_in_doubt CHECK ((in_doubt_since IS NOT NULL) = (state = 'in_doubt')),
-    CONSTRAINT payouts_lookup CHECK ((next_lookup_at IS NOT NULL) = (state = 'in_doubt')),
+    CONSTRAINT payouts_lookup CHECK ((next_lookup_at IS NULL OR state IN ('in_doubt', 'submitted'))
+        AND (next_lookup_at IS NOT NULL OR state <> 'in_doubt')),
     CONSTRAINT payouts_failure CHECK (state NOT IN ('failed', 'returned') OR failure_code IS NOT NULL),
     CONSTRAINT payouts_four_eyes CHECK (approved_by IS DISTINCT FROM requested_by)
 ) WITH (fillfactor = 80);
@@ -83,7 +84,7 @@ CREATE INDEX payouts_dispatched_idx ON payouts (tenant, provider, dispatched_unt
 CREATE INDEX payouts_open_idx ON payouts (tenant, provider, state)
     WHERE state IN ('awaiting_approval', 'approved', 'sending', 'submitted', 'in_doubt', 'cooling');
 CREATE INDEX payouts_claimed_idx ON payouts (claimed_until) WHERE state = 'sending';
-CREATE INDEX payouts_in_doubt_idx ON payouts (next_lookup_at) WHERE state = 'in_doubt';
+CREATE INDEX payouts_lookup_idx ON payouts (next_lookup_at) WHERE state IN ('in_doubt', 'submitted');
 CREATE INDEX payouts_approval_idx ON payouts (approval_expires_at)
     WHERE state = 'awaiting_approval' AND approval_expires_at IS NOT NULL;
 CREATE INDEX payouts_tenant_owner_id_idx ON payouts (tenant, owner, id);

@@ -44,10 +44,10 @@ WRITE = text(WRITE_SQL)
 # And what came too early for it is tried again.
 WRITE_AND_WAKE = text(f"WITH woken AS ({WAKE_SQL}) {WRITE_SQL}")
 
-# It stays in doubt: no move.
+# It stays in doubt, or submitted: no move.
 POSTPONE_LOOKUP = text("""
     UPDATE payouts SET lookups_made = :lookups_made, next_lookup_at = :next_lookup_at, dispatched_until = NULL
-    WHERE id = :payout_id AND state = 'in_doubt'
+    WHERE id = :payout_id AND state IN ('in_doubt', 'submitted')
 """)
 
 # It has the provider's own id, which we did not know.
@@ -88,16 +88,17 @@ TAKE_DUE = text("""
     SELECT id FROM taken ORDER BY next_attempt_at, id
 """)
 
-# At most :each of one account at a time, so that one account's doubts do not delay another's.
+# At most :each of one account at a time, so that one account's doubts do not delay another's; doubts come first.
 TAKE_LOOKUPS = text("""
     WITH ranked AS (
-        SELECT p.id, row_number() OVER (PARTITION BY p.tenant, p.provider ORDER BY p.next_lookup_at, p.id) AS nth
+        SELECT p.id, row_number() OVER (
+            PARTITION BY p.tenant, p.provider ORDER BY p.state <> 'in_doubt', p.next_lookup_at, p.id) AS nth
         FROM payouts p JOIN provider_accounts a USING (tenant, provider)
-        WHERE a.enabled AND p.state = 'in_doubt' AND p.next_lookup_at <= :now
+        WHERE a.enabled AND p.state IN ('in_doubt', 'submitted') AND p.next_lookup_at <= :now
             AND (p.dispatched_until IS NULL OR p.dispatched_until <= :now)
     ), due AS (
         SELECT p.id, r.nth FROM payouts p JOIN ranked r USING (id)
-        WHERE r.nth <= :each AND p.state = 'in_doubt' AND p.next_lookup_at <= :now
+        WHERE r.nth <= :each AND p.state IN ('in_doubt', 'submitted') AND p.next_lookup_at <= :now
             AND (p.dispatched_until IS NULL OR p.dispatched_until <= :now)
         ORDER BY r.nth, p.id LIMIT :limit FOR NO KEY UPDATE OF p SKIP LOCKED
     ), taken AS (
@@ -105,6 +106,19 @@ TAKE_LOOKUPS = text("""
         RETURNING p.id AS payout_id, p.tenant, p.provider, due.nth
     )
     SELECT payout_id, tenant, provider FROM taken ORDER BY nth, payout_id
+""")
+
+# What a person looks at already is not told again; what was resolved is, after as long.
+UNASKED = text("""
+    SELECT p.id, p.tenant, p.provider, p.state, p.amount_minor, p.currency, p.next_lookup_at FROM payouts p
+    WHERE p.state IN ('in_doubt', 'submitted') AND p.next_lookup_at < :in_doubt_before
+        AND (p.state = 'in_doubt' OR p.next_lookup_at < :submitted_before)
+        AND NOT EXISTS (
+            SELECT FROM reconciliation_findings f
+            WHERE f.tenant = p.tenant AND f.subject = 'payout\\:' || p.id
+                AND f.kind = CASE p.state WHEN 'in_doubt' THEN 'in_doubt_overdue' ELSE 'status_mismatch' END
+                AND (f.state IN ('open', 'ignored') OR f.last_seen_at >= :in_doubt_before))
+    ORDER BY p.next_lookup_at LIMIT :limit
 """)
 
 LOST = text("""
@@ -180,9 +194,17 @@ def take_due(
 def take_lookups(
     session: Session, *, limit: int, each: int, dispatched_until: datetime, now: datetime
 ) -> list[Place]:
-    """Payouts in doubt whose look-up is due, the accounts taking turns, at most `each` of one account."""
+    """Payouts in doubt or submitted whose look-up is due, the accounts taking turns, at most `each` of one account."""
     values = {"limit": limit, "each": each, "dispatched_until": dispatched_until, "now": require_aware(now)}
     return [Place(**row) for row in session.execute(TAKE_LOOKUPS, values).mappings()]
+
+
+def unasked(
+    session: Session, *, in_doubt_before: datetime, submitted_before: datetime, limit: int
+) -> list[Mapping[str, Any]]:
+    """Payouts whose look-up was due before that and has not been made, and that no finding tells of."""
+    values = {"in_doubt_before": in_doubt_before, "submitted_before": submitted_before, "limit": limit}
+    return [dict(row) for row in session.execute(UNASKED, values).mappings()]
 
 
 def lost_claims(session: Session, *, now: datetime, limit: int) -> Mapping[str, Collection[UUID]]:

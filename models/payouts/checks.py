@@ -197,14 +197,17 @@ PAYOUT_INVARIANTS: Sequence[Invariant] = (
     ),
     Invariant(
         "payouts_are_not_stuck",
-        f"no payout is left in sending, or in doubt without a look-up, for {STUCK_MINUTES} minutes after it was due",
-        "nobody dispatches: 'ledgerbeat doctor' says what is missing (Beat, a worker of the queue 'payouts')",
+        f"no payout is left in sending, or in doubt without a look-up, for {STUCK_MINUTES} minutes after it was due, "
+        "and none submitted for a day",
+        "nobody dispatches: 'ledgerbeat doctor' says what is missing (Beat, a worker of the queue 'payouts', the "
+        "provider's settings)",
         f"""
         SELECT p.tenant, 'payout:' || p.id, 'is ' || p.state || ', was due at '
-            || coalesce(p.claimed_until, p.next_lookup_at)
+            || coalesce(CAST(coalesce(p.claimed_until, p.next_lookup_at) AS text), 'no time')
         FROM payouts p
         WHERE (p.state = 'sending' AND p.claimed_until < :now - interval '{STUCK_MINUTES} minutes')
             OR (p.state = 'in_doubt' AND p.next_lookup_at < :now - interval '{STUCK_MINUTES} minutes')
+            OR (p.state = 'submitted' AND coalesce(p.next_lookup_at, '-infinity') < :now - interval '1 day')
         """,
         timed=True,
     ),

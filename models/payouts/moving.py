@@ -7,7 +7,7 @@ state alone, so no caller can forget one or do one twice.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +33,8 @@ SILENT_STATES = ("sending",)
 """Not told upstream: it lasts seconds and says nothing that the caller could act on."""
 GIVEN_BACK_STATES = ("failed", "cancelled", "returned")
 """The money was proven not to be paid out: the owner's daily limit has it back."""
+SUBMITTED_LOOKUP_SECONDS = 86_400
+"""The provider tells by webhook what became of a payout; what it has not told by then, it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def move(session: Session, moves: Sequence[Move], *, now: datetime, shadow: bool
         return []
     for one in moves:
         _check(one)
-    standing = [replace(one.after, version=one.before.version + 1) for one in moves]
+    standing = [_standing(one, now) for one in moves]
     if planned := _planned(moves, now):
         _move_money(session, moves, standing, planned, now, shadow=shadow)
     else:
@@ -132,6 +134,19 @@ def note(session: Session, notes: Sequence[Note], *, now: datetime) -> None:
 def tell(session: Session, payouts: Sequence[Payout], *, now: datetime) -> None:
     """News for the tenant's own systems, one per payout and version."""
     announce(session, _all_news(payouts), now=now)
+
+
+def _standing(one: Move, now: datetime) -> Payout:
+    """As it is afterwards: whoever moves it, a submitted payout will be asked about one day, an ended one never."""
+    after = replace(one.after, version=one.before.version + 1)
+    match after.state:
+        case "in_doubt":
+            return after
+        case "submitted":
+            next_lookup_at = now + timedelta(seconds=SUBMITTED_LOOKUP_SECONDS)
+            return replace(after, lookups_made=0, next_lookup_at=next_lookup_at)
+        case _:
+            return replace(after, next_lookup_at=None)
 
 
 def _check(one: Move) -> None:

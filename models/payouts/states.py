@@ -35,6 +35,8 @@ OPEN_STATES = ("awaiting_approval", "approved", "sending", "submitted", "in_doub
 """Money is held."""
 DUE_STATES = ("approved", "cooling")
 """Waits for its next attempt."""
+ASKED_STATES = ("in_doubt", "submitted")
+"""The provider knows what became of it, and is asked for that."""
 
 ATTEMPT_OUTCOMES = (
     "sending", "not_sent", "in_doubt", "submitted", "paid",

@@ -22,7 +22,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from models.base import Instant, metadata
-from models.payouts.states import ATTEMPT_OUTCOMES, DUE_STATES, LIVE_OUTCOMES, OPEN_STATES, STATES
+from models.payouts.states import (
+    ASKED_STATES,
+    ATTEMPT_OUTCOMES,
+    DUE_STATES,
+    LIVE_OUTCOMES,
+    OPEN_STATES,
+    STATES,
+)
 
 payouts = Table(
     "payouts",
@@ -60,7 +67,10 @@ payouts = Table(
     CheckConstraint(f"(next_attempt_at IS NOT NULL) = (state IN {DUE_STATES})", name="next_attempt"),
     CheckConstraint("(claimed_until IS NOT NULL) = (state = 'sending')", name="claimed"),
     CheckConstraint("(in_doubt_since IS NOT NULL) = (state = 'in_doubt')", name="in_doubt"),
-    CheckConstraint("(next_lookup_at IS NOT NULL) = (state = 'in_doubt')", name="lookup"),
+    CheckConstraint(
+        f"(next_lookup_at IS NULL OR state IN {ASKED_STATES}) AND (next_lookup_at IS NOT NULL OR state <> 'in_doubt')",
+        name="lookup",
+    ),
     CheckConstraint("state NOT IN ('failed', 'returned') OR failure_code IS NOT NULL", name="failure"),
     CheckConstraint("approved_by IS DISTINCT FROM requested_by", name="four_eyes"),
     Index("payouts_due_idx", "tenant", "provider", "next_attempt_at", postgresql_where=text(f"state IN {DUE_STATES}")),
@@ -73,7 +83,7 @@ payouts = Table(
     ),
     Index("payouts_open_idx", "tenant", "provider", "state", postgresql_where=text(f"state IN {OPEN_STATES}")),
     Index("payouts_claimed_idx", "claimed_until", postgresql_where=text("state = 'sending'")),
-    Index("payouts_in_doubt_idx", "next_lookup_at", postgresql_where=text("state = 'in_doubt'")),
+    Index("payouts_lookup_idx", "next_lookup_at", postgresql_where=text(f"state IN {ASKED_STATES}")),
     Index(
         "payouts_approval_idx",
         "approval_expires_at",

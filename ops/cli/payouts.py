@@ -129,5 +129,7 @@ def _next(row: dict[str, Any], now: datetime) -> str | None:
     at = row["next_attempt_at"] or row["next_lookup_at"] or (
         row["approval_expires_at"] if row["state"] == "awaiting_approval" else None
     )  # fmt: skip
-    what = {"in_doubt": "look-up", "awaiting_approval": "expires"}.get(row["state"], "attempt")
+    what = {"in_doubt": "look-up", "submitted": "look-up", "awaiting_approval": "expires"}.get(
+        row["state"], "attempt"
+    )
     return row["failure_code"] if at is None else f"{what} {left((at - now).total_seconds())}"

@@ -46,12 +46,9 @@ def what_next(story: Story, now: datetime) -> str:
         case "sending":
             return f"the provider's answer, until {_when(payout.claimed_until, now)}"
         case "in_doubt":
-            return (
-                f"look-up {payout.lookups_made + 1} at {_when(payout.next_lookup_at, now)}; "
-                "a webhook or a person may end it before"
-            )
+            return f"{_next_lookup(story, now)}; a webhook or a person may end it before"
         case "submitted":
-            return f"{payout.provider} has it and will tell by webhook"
+            return f"{payout.provider} has it and will tell by webhook; if it does not, {_next_lookup(story, now)}"
         case "paid":
             return "nothing, unless the provider brings it back"
         case _:
@@ -76,6 +73,14 @@ def _when(at: datetime | None, now: datetime) -> str:
 def _expiry(payout: Payout, now: datetime) -> str:
     at = payout.approval_expires_at
     return "" if at is None else f", or it is cancelled at {_when(at, now)}"
+
+
+def _next_lookup(story: Story, now: datetime) -> str:
+    """A pause does not keep anyone from asking."""
+    payout = story.payout
+    said = f"look-up {payout.lookups_made + 1} at {_when(payout.next_lookup_at, now)}"
+    unasked = f"; but {payout.provider} is not configured to pay out, and cannot be asked"
+    return said if story.road.get("enabled") else said + unasked
 
 
 def _next_attempt(story: Story, now: datetime) -> str:
@@ -204,4 +209,6 @@ def _news(story: Story) -> Iterator[Moment]:
 def _findings(story: Story) -> Iterator[Moment]:
     for one in story.findings:
         seen = f", seen {one['times_seen']} times" if one["times_seen"] > 1 else ""
-        yield Moment(one["first_seen_at"], "finding", f"{one['kind']} is {one['state']}{seen}", one)
+        cause = (one["detail"] or {}).get("cause")
+        kind = f"{one['kind']} ({cause})" if cause else one["kind"]
+        yield Moment(one["first_seen_at"], "finding", f"{kind} is {one['state']}{seen}", one)

@@ -59,14 +59,16 @@ def _name(row: Any) -> str:
 
 
 def _key(row: Any, settings: Settings) -> Finding | None:
-    """Payouts are open, and the settings of this machine cannot send them."""
+    """Payouts are open, and the settings of this machine can neither send them nor ask about them."""
     tenant = settings.tenants.get(row.tenant)
     provider = tenant.providers.get(row.provider) if tenant else None
     if not row.payouts or (row.enabled and (provider is None or provider.pays_out)):
         return None
     where = f"tenants.{row.tenant}.providers.{row.provider}"
     missing = where if provider is None else f"{where}.{'base_url' if provider.api_key else 'api_key'}"
-    found = f"{_name(row)} cannot pay out ({missing} is missing), and {row.payouts} payouts are open"
+    found = (
+        f"{_name(row)} cannot pay out or be asked ({missing} is missing), and {row.payouts} payouts are open"
+    )
     return problem("payouts", found, f"set {missing} (README: Settings), then start the workers again")
 
 

@@ -31,6 +31,7 @@ from tasks.payouts import pacing
 from tasks.payouts.hands import Hands
 from tasks.payouts.pacing import DISPATCH_SECONDS
 from tasks.payouts.policy import has_expired
+from tasks.payouts.unasked import sweep_unasked
 from tasks.payouts.verdicts import Case, lose
 from tasks.payouts.writing import write
 from worker.database import Transaction
@@ -47,7 +48,7 @@ log = structlog.get_logger("ledgerbeat.payouts")
 
 def tick(hands: Hands) -> None:
     """All that time asks of payouts: lost claims, expired approvals, due attempts and look-ups."""
-    for work in (sweep_lost, sweep_expired, dispatch, dispatch_lookups):
+    for work in (sweep_lost, sweep_expired, dispatch, dispatch_lookups, sweep_unasked):
         try:
             work(hands)
         except Exception as error:  # noqa: BLE001 - one failing keeps none of the others; it comes again in a second

@@ -1,4 +1,4 @@
-"""Payouts in doubt: ask the provider what became of the attempt, and write down what that proves."""
+"""Payouts in doubt, or taken and not told of since: ask the provider what became of them, and write that down."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +9,7 @@ import structlog
 from models.payouts.attempts import Place, find_place
 from models.payouts.payout import Attempt, Payout
 from models.payouts.rows import attempts_of, lock_payouts
+from models.payouts.states import ASKED_STATES, State
 from models.tenants import load_tenant
 from tasks.payouts.attempts import QUICK_PAUSES
 from tasks.payouts.hands import Hands
@@ -53,23 +54,22 @@ def resolve(hands: Hands, payout_id: UUID) -> Place | None:
 
 
 def ask(hands: Hands, place: Place) -> Question | None:
-    """The attempt in doubt; None when there is none, or it is not time."""
+    """The attempt in doubt, or taken; None when there is none, or it is not time."""
     now = hands.clock()
     with hands.transaction() as session:
         payout = lock_payouts(session, place.tenant, [place.payout_id])[place.payout_id]
-        if payout.state != "in_doubt" or payout.next_lookup_at is None or payout.next_lookup_at > now:
+        if payout.state not in ASKED_STATES or payout.next_lookup_at is None or payout.next_lookup_at > now:
             return None
         attempts = attempts_of(session, [payout.id])[payout.id]
-    return Question(payout, next(one for one in attempts if one.outcome == "in_doubt"), now)
+    return Question(payout, next(one for one in attempts if one.outcome == payout.state), now)
 
 
 def learn(hands: Hands, question: Question, sighting: Sighting, account: PayoutAccount) -> None:
-    """Write down what was seen, unless the doubt has ended, or is another one, by now."""
+    """Write down what was seen, unless the payout has moved, or was asked about by another, by now."""
     now, asked = hands.clock(), question.payout
     with hands.transaction() as session:
         payout = lock_payouts(session, asked.tenant, [asked.id])[asked.id]
-        same = (payout.claim_version, payout.lookups_made) == (asked.claim_version, asked.lookups_made)
-        if payout.state != "in_doubt" or not same:
+        if _moment(payout) != _moment(asked):
             return
         tenant = load_tenant(session, asked.tenant)
         attempts = attempts_of(session, [asked.id])[asked.id]
@@ -80,3 +80,8 @@ def learn(hands: Hands, question: Question, sighting: Sighting, account: PayoutA
         standing = write(session, payout, decision, tenant=tenant, now=now)
     name = f"payout.lookup.{type(sighting).__name__.lower()}"
     log.info(name, payout_id=str(asked.id), attempt_no=case.attempt_no, state=standing.state)
+
+
+def _moment(payout: Payout) -> tuple[State, int, int]:
+    """The same as long as what was asked is still the question."""
+    return payout.state, payout.claim_version, payout.lookups_made

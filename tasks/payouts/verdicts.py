@@ -1,6 +1,7 @@
 """What an answer, or a look-up, makes of a payout. Pure: a locked payout and its attempts in, a frozen decision out.
 
-Look-ups of a payout in doubt follow the tenant's ladder (30 s, 2 min, 10 min, 1 h, 6 h), then come daily.
+Look-ups of a payout in doubt follow the tenant's ladder (30 s, 2 min, 10 min, 1 h, 6 h), then come daily. One that was
+taken is told of by webhook; for the day when that is lost, it is looked up daily too.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,11 @@ from worker.providers.payouts.port import (
     Submitted,
 )
 
+SUBMITTED_OVERDUE = "submitted_overdue"
+"""The mark of its finding."""
+SUBMITTED_OVERDUE_SECONDS = 7 * DAY_SECONDS
+"""Banks take days. What was taken so long ago and is neither paid nor failed is for a person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -42,7 +48,7 @@ class Decision:
     """What is to be written, in one transaction: the attempt, the moves in order, else a note; and a finding.
 
     `payout` without steps: nothing moved, but its next look-up or its provider's id is another. `given_up`: the
-    attempt that waited to be sent, and must not be any more.
+    attempt that waited to be sent, and must not be any more. `mark` tells findings of one kind apart.
     """
 
     attempt: Attempt
@@ -51,6 +57,7 @@ class Decision:
     note: str | None = None
     code: str | None = None
     finding: str | None = None
+    mark: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     given_up: Attempt | None = None
 
@@ -160,20 +167,35 @@ def _named(payout: Payout, object_id: str) -> Payout:
 
 
 def decide_sighting(case: Case, sighting: Sighting, *, asked_at: datetime, settle_seconds: float) -> Decision:
-    """What a look-up that began at `asked_at` means for a payout in doubt.
+    """What a look-up that began at `asked_at` means for a payout in doubt, or for one that was taken.
 
     "Not found" is proof when it was asked `settle_seconds` after the doubt began, which is after the call ended.
-    An attempt that was lost may still be sent by whoever hangs: then only its own key may be used again.
+    An attempt that was lost may still be sent by whoever hangs: then only its own key may be used again. Of a payout
+    that was taken it proves nothing: the provider has said that it has it, and contradicts itself.
     """
     match sighting:
-        case Found(object_id, status, amount_minor, currency, code):
-            if problem := _unlike(case.payout, amount_minor, currency):
-                detail = {"object_id": object_id, "amount_minor": amount_minor, "currency": currency}
-                return replace(_postponed(case, "found_other"), finding=problem, detail=detail)
-            return _taken(case, object_id, status, code, "lookup")
+        case Found():
+            return _decide_found(case, sighting)
+        case NotFound() if case.payout.state == "submitted":
+            return replace(
+                _postponed(case, "not_found"), finding="status_mismatch", mark="submitted_not_found"
+            )
         case NotFound():
             return _decide_absence(case, asked_at, settle_seconds)
     return _postponed(case, sighting.code)
+
+
+def _decide_found(case: Case, found: Found) -> Decision:
+    if problem := _unlike(case, found):
+        detail = {
+            "object_id": found.object_id,
+            "amount_minor": found.amount_minor,
+            "currency": found.currency,
+        }
+        return replace(_postponed(case, "found_other"), finding=problem, mark="", detail=detail)
+    if found.status == case.payout.state:
+        return _postponed(case, found.status)
+    return _taken(case, found.object_id, found.status, found.code, "lookup")
 
 
 def _decide_absence(case: Case, asked_at: datetime, settle_seconds: float) -> Decision:
@@ -188,22 +210,36 @@ def _decide_absence(case: Case, asked_at: datetime, settle_seconds: float) -> De
     return replace(_postponed(case, "key_too_old"), finding="in_doubt_overdue")
 
 
-def _unlike(payout: Payout, amount_minor: int, currency: str) -> str | None:
-    if payout.currency != currency:
+def _unlike(case: Case, found: Found) -> str | None:
+    """The finding, when what was found cannot be what was sent."""
+    if case.attempt.object_id not in (None, found.object_id):
+        return "duplicate_at_provider"
+    if case.payout.currency != found.currency:
         return "currency_mismatch"
-    return None if payout.amount_minor == amount_minor else "amount_mismatch"
+    return None if case.payout.amount_minor == found.amount_minor else "amount_mismatch"
 
 
 def _postponed(case: Case, code: str, not_after: datetime | None = None) -> Decision:
-    """It stays in doubt. Past the ladder a person is to look at it, and is told again with each look-up."""
-    made, ladder = case.payout.lookups_made + 1, case.policy.in_doubt_ladder_seconds
+    """It stays as it is. In the end a person is to look at it, and is told again with each look-up."""
+    made = case.payout.lookups_made + 1
+    ladder = () if case.payout.state == "submitted" else case.policy.in_doubt_ladder_seconds
     next_at = case.now + timedelta(seconds=ladder[made] if made < len(ladder) else DAY_SECONDS)
     if not_after is not None and not_after > case.now:
         next_at = min(next_at, not_after)
     payout = replace(case.payout, lookups_made=made, next_lookup_at=next_at, dispatched_until=None)
-    finding = "in_doubt_overdue" if made >= len(ladder) else None
+    finding, mark = _overdue(case, made)
     detail = {"lookups_made": made, "next_lookup_at": next_at.isoformat()}
-    return Decision(case.attempt, payout, note="lookup", code=code, finding=finding, detail=detail)
+    return Decision(case.attempt, payout, note="lookup", code=code, finding=finding, mark=mark, detail=detail)
+
+
+def _overdue(case: Case, made: int) -> tuple[str | None, str]:
+    """The finding that so many look-ups without an end make, and its mark."""
+    if case.payout.state == "in_doubt":
+        is_over = made >= len(case.policy.in_doubt_ladder_seconds)
+        return ("in_doubt_overdue", "") if is_over else (None, "")
+    taken_at = case.attempt.finished_at or case.attempt.first_used_at
+    is_over = case.now - taken_at >= timedelta(seconds=SUBMITTED_OVERDUE_SECONDS)
+    return ("status_mismatch", SUBMITTED_OVERDUE) if is_over else (None, "")
 
 
 # What becomes of a payout

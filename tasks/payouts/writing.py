@@ -74,5 +74,11 @@ def _finding(payout: Payout, decision: Decision) -> Finding:
         subject=payout.subject,
         amount_minor=payout.amount_minor,
         currency=payout.currency,
-        detail={"attempt_no": decision.attempt.attempt_no, "code": decision.code, **decision.detail},
+        detail={
+            "attempt_no": decision.attempt.attempt_no,
+            "code": decision.code,
+            **({"cause": decision.mark} if decision.mark else {}),
+            **decision.detail,
+        },
+        mark=decision.mark,
     )

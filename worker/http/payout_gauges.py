@@ -28,7 +28,7 @@ LATE = text("""
     WHERE p.state IN ('approved', 'cooling') AND a.enabled AND a.paused_at IS NULL AND t.paused_at IS NULL
     GROUP BY 1, 2
 """)
-# payouts_in_doubt_idx. Past the ladder a person has to look (ops/runbooks/payouts.md).
+# payouts_open_idx. Past the ladder a person has to look (ops/runbooks/payouts.md).
 OVERDUE = text("""
     SELECT p.tenant, p.provider, count(*) AS payouts
     FROM payouts p JOIN tenants t USING (tenant)

@@ -151,6 +151,13 @@ BREAKS: dict[str, tuple[str, str, set[str]]] = {
         "in_doubt", SET.format(what="next_lookup_at = next_lookup_at - interval '1 day'", id="{id}"),
         {"payouts_are_not_stuck"},
     ),
+    "a submitted payout that nobody asks about": (
+        "submitted", SET.format(what="next_lookup_at = next_lookup_at - interval '3 days'", id="{id}"),
+        {"payouts_are_not_stuck"},
+    ),
+    "a submitted payout that nobody will ever ask about": (
+        "submitted", SET.format(what="next_lookup_at = NULL", id="{id}"), {"payouts_are_not_stuck"},
+    ),
 }  # fmt: skip
 
 

@@ -70,6 +70,19 @@ def in_doubt(fault: str, seconds: float) -> Callable[[Till, list[UUID]], None]:
     return prepare
 
 
+def taken_and_never_told_of(till: Till, ids: list[UUID]) -> None:
+    """Taken and paid by the provider; whatever it tells is lost. The account that the money goes to is there."""
+    send_all(till, ids)
+    for event in till.events():
+        if event["type"] == "payout.submitted" and UUID(event["data"]["reference"][:32]) in ids:
+            till.settled.add(event["data"]["id"])
+            till.sandbox.post(f"/payouts/{event['data']['id']}/settle", json={"status": "paid"})
+    till.heard.update(event["id"] for event in till.events())
+    send_all(till, [till.opened()])
+    till.settle()
+    till.later(DAY)
+
+
 def lost(till: Till, ids: list[UUID]) -> None:
     """Whoever had claimed them is gone."""
     from tests.integration.payouts.test_attempts import claimed_by_hand
@@ -126,9 +139,11 @@ SCENARIOS = {
     "in doubt, done": Scenario("resolve", None, in_doubt("error_500_after*9999", 30), points=LOOK_UP),
     "in doubt, not done": Scenario("resolve", None, in_doubt("error_500*9999", 30), points=LOOK_UP),
     "in doubt, lost": Scenario("resolve", None, lost_for(30), points=LOOK_UP),
+    "submitted, webhooks lost": Scenario("resolve", None, taken_and_never_told_of, points=LOOK_UP),
     "a tick, due": Scenario("tick", None, lambda _till, _ids: None, alone=True),
     "a tick, lost": Scenario("tick", None, lost, alone=True),
     "a tick, in doubt": Scenario("tick", None, in_doubt("error_500_after*9999", 30), alone=True),
+    "a tick, submitted": Scenario("tick", None, taken_and_never_told_of, alone=True),
     "a tick, not approved": Scenario("tick", None, unapproved, "cancelled", alone=True),
 }
 

@@ -178,7 +178,7 @@ def test_what_comes_next_is_said_in_every_state(histories: Histories) -> None:
         "awaiting_approval": "somebody other than shop must approve it",
         "approved": "next attempt at ",
         "sending": "the provider's answer, until ",
-        "submitted": "sandbox has it and will tell by webhook",
+        "submitted": "sandbox has it and will tell by webhook; if it does not, look-up 1 at ",
         "in_doubt": "look-up 1 at ",
         "cooling": "1 made of 4 at most; a person may retry it from ",
         "paid": "nothing, unless the provider brings it back",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.payouts.payout import Attempt, Payout
-from models.payouts.states import LIVE_OUTCOMES, MOVES, NOT_DONE_OUTCOMES
+from models.payouts.states import ASKED_STATES, LIVE_OUTCOMES, MOVES, NOT_DONE_OUTCOMES
 from models.tenants import Policy
 from tasks.payouts.pacing import LOST
 from tasks.payouts.verdicts import Case, Decision, decide_answer, decide_sighting, lose, was_sent
@@ -250,17 +250,22 @@ events = st.one_of(
 
 @given(
     told=st.lists(st.tuples(events, st.integers(1, 2), st.floats(0, 100)), max_size=8),
-    state=st.sampled_from(["sending", "in_doubt"]),
+    state=st.sampled_from(["sending", "in_doubt", "submitted"]),
 )
 def test_no_sequence_makes_an_impossible_move(told: list[Any], state: str) -> None:
     """Every step is one of the moves there are; while money may be out, its attempt is alive."""
-    payout = replace(sending() if state == "sending" else doubtful(), claim_version=2)
+    begun = {
+        "sending": sending(),
+        "in_doubt": doubtful(),
+        "submitted": a_payout("submitted", next_lookup_at=NOON),
+    }
+    payout = replace(begun[state], claim_version=2)
     attempt = an_attempt(state, key_valid_until=VALID, claim_version=2)
     for (kind, said), claim_version, after in told:
         case = a_case(payout, attempt)
         if kind == "answer":
             decision = decide_answer(case, claim_version, said)
-        elif kind == "look-up" and payout.state == "in_doubt":
+        elif kind == "look-up" and payout.state in ASKED_STATES:
             decision = asked(case, said, after=after)
         elif kind == "lost" and payout.state == "sending":
             decision = lose(case)

@@ -10,6 +10,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from models.payouts.states import ASKED_STATES
 from tasks.payouts.attempts import attempt
 from tests.integration.payouts.machine.desk import Held, Payday
 from tests.integration.payouts.machine.promises import OPEN, Promises, next_due
@@ -99,11 +100,11 @@ class PayoutMachine(RuleBasedStateMachine):
         left, back = self.payday.left(payout_id)
         self.payday.desk.command("mark_paid" if left > back else "mark_failed", payout_id, actor="ops:lee")
 
-    def in_doubt(self) -> list[UUID]:
-        return [row["id"] for row in self.rows if row["state"] == "in_doubt"]
+    def in_state(self, *states: str) -> list[UUID]:
+        return [row["id"] for row in self.rows if row["state"] in states]
 
     def certain(self) -> list[UUID]:
-        return [one for one in self.in_doubt() if self.payday.is_certain(one)]
+        return [one for one in self.in_state("in_doubt") if self.payday.is_certain(one)]
 
     @precondition(lambda self: not self.tenant_paused)
     @rule(pause=SELDOM)
@@ -204,11 +205,11 @@ class PayoutMachine(RuleBasedStateMachine):
         )
         return held
 
-    @precondition(lambda self: self.in_doubt())
+    @precondition(lambda self: self.in_state(*ASKED_STATES))
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
         self.payday.world.plan(data.draw(self.plans))
-        self.payday.ask(data.draw(st.sampled_from(self.in_doubt())))
+        self.payday.ask(data.draw(st.sampled_from(self.in_state(*ASKED_STATES))))
 
     @precondition(lambda self: self.payday.asked)
     @rule(data=st.data())
