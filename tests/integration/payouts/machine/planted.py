@@ -1,6 +1,8 @@
 """Would the payout machine notice? Each test breaks one rule of the code on purpose, and demands that it does.
 
 By hand, because it takes minutes and luck: `pytest tests/integration/payouts/machine/planted.py`.
+Two take more luck than 400 examples have: `record_without_the_claim_version` and `cancel_what_a_frozen_worker_may_send`
+need two frozen workers, or one and a person, on the same payout. test_zombies.py and test_commands.py notice both.
 """
 
 from collections.abc import Callable
