@@ -195,7 +195,8 @@ def _amounts(total: SideTotal, currency: str) -> list[str]:
 def _missed(told: Told) -> str:
     if told.sweep is None:
         return "not asked"
-    return f"{told.sweep.missed:,} of {told.sweep.listed:,}; they are jobs now"
+    found = f"{told.sweep.missed:,} of {told.sweep.listed:,}"
+    return f"{found}; they are jobs now" if told.sweep.missed else found
 
 
 def _print_verdict(report: RunReport) -> None:

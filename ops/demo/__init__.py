@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from models.errors import LedgerbeatError
 from ops.demo.doors import Doors
+from ops.demo.nights import reconcile_today
 from ops.demo.payouts import paid_once, print_payouts
 from ops.demo.report import print_arrivals, print_jobs, print_verdict, print_wallets
 from ops.demo.story import CELERY_KEY, EXPECTED_WALLETS, play
 from ops.stack import Stack
-from worker.settings import PREFIX
+from tasks.reconciliation.nightly import reports_folder
+from worker.settings import PREFIX, load_settings
 
 SETTLE_SECONDS_MAX = 60
 POLL_SECONDS = 0.2
@@ -64,7 +66,8 @@ def _tell(stack: Stack) -> bool:
             print_jobs(session)
             print_payouts(session, payouts)
             right = print_verdict(session, print_wallets(session), EXPECTED_WALLETS)
-            return paid_once(session, doors, list(payouts.values())) and right
+            right = paid_once(session, doors, list(payouts.values())) and right
+        return reconcile_today(stack.settings, reports_folder(load_settings().home)) and right
     finally:
         doors.http.close()
         engine.dispose()

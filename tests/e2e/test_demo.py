@@ -16,7 +16,12 @@ pytestmark = pytest.mark.e2e
 
 def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
     with new_home() as folder:
-        environment = {**os.environ, **NOTHING_SET, "TMPDIR": str(folder)}
+        environment = {
+            **os.environ,
+            **NOTHING_SET,
+            "TMPDIR": str(folder),
+            "LEDGERBEAT_HOME": str(folder / "home"),
+        }
         command = [sys.executable, "-m", "ops", "demo"]
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
@@ -39,5 +44,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
         "sending -> in_doubt, by answer, attempt 1, timeout",
         "in_doubt -> ",
         "its money left the sandbox 1 times",
+        "clean: provider and ledger agree on everything that is due",
+        "\nreport: ",
     ):
         assert shown in done.stdout
