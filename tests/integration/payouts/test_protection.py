@@ -154,6 +154,18 @@ def test_a_state_is_complete_or_it_is_not_reached(
             session.execute(SET_STATE, {**complete(state), missing: None, "id": payout_id})
 
 
+@pytest.mark.parametrize("state", ["cooling", "submitted", "paid", "failed"])
+def test_only_what_the_provider_has_is_to_be_looked_up(
+    cashier: Cashier, transaction: Transaction, state: str
+) -> None:
+    payout_id = cashier.opened(100)
+    with undone(transaction) as session:
+        session.execute(SET_STATE, {**complete("sending"), "id": payout_id})
+        refused = pytest.raises(DBAPIError, match="payouts_lookup")
+        with nullcontext() if state == "submitted" else refused:
+            session.execute(SET_STATE, {**complete(state), "next_lookup_at": SOME, "id": payout_id})
+
+
 @pytest.fixture
 def payout_id(cashier: Cashier) -> UUID:
     """In doubt, with its attempt."""
