@@ -21,7 +21,11 @@ def _real_day(day: str) -> str:
 
 BusinessDate = Annotated[
     str,
-    Field(pattern=DATE, description="The tenant's local calendar day, YYYY-MM-DD"),
+    Field(
+        pattern=DATE,
+        description="The tenant's local calendar day, YYYY-MM-DD",
+        json_schema_extra={"format": "date"},
+    ),
     AfterValidator(_real_day),
 ]
 
