@@ -2,7 +2,8 @@
 
 By hand, because it takes minutes and luck: `pytest tests/integration/payouts/machine/planted.py`.
 Two take more luck than 400 examples have: `record_without_the_claim_version` and `cancel_what_a_frozen_worker_may_send`
-need two frozen workers, or one and a person, on the same payout. test_zombies.py and test_commands.py notice both.
+need two frozen workers, or one and a person, on the same payout. test_attempts.py notices the one, test_commands.py the
+other.
 """
 
 from collections.abc import Callable
