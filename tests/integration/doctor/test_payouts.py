@@ -115,7 +115,9 @@ def test_what_is_held_back_on_purpose_or_under_way_is_not_late(
     assert not any("nobody dispatches" in said for _, said, _ in found(environment))
 
 
-@pytest.mark.parametrize(("arguments", "verdict"), [((), "ok"), (("-Q", "intake,celery"), "problem")])
+@pytest.mark.parametrize(
+    ("arguments", "verdict"), [((), "ok"), (("-Q", "intake,celery,reconciliation"), "problem")]
+)
 def test_a_queue_without_a_worker_is_a_problem(
     environment: Environment,
     transaction: Transaction,
