@@ -9,7 +9,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -100,9 +100,9 @@ def licences_of(name: str, version: str) -> list[dict[str, Any]]:
         return []
     if told["Version"] != version:
         return []
-    if expression := told["License-Expression"]:
+    if expression := _first(told, "License-Expression"):
         return [{"expression": expression}]
-    stated = told["License"] or ""
+    stated = _first(told, "License")
     classified = [
         line.rpartition(" :: ")[2]
         for line in told.get_all("Classifier") or []
@@ -110,6 +110,11 @@ def licences_of(name: str, version: str) -> list[dict[str, Any]]:
     ]
     names = classified or ([stated] if 0 < len(stated) <= LICENCE_LENGTH_MAX and "\n" not in stated else [])
     return [{"license": {"name": one}} for one in names]
+
+
+def _first(told: PackageMetadata, field: str) -> str:
+    """Of a field that may be missing: asked for by name, some readers of metadata give None then, and others raise."""
+    return (told.get_all(field) or [""])[0]
 
 
 if __name__ == "__main__":

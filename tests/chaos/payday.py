@@ -25,6 +25,7 @@ ENDS: Mapping[str, str] = {
     "error_500": "paid",
     "error_500_after": "paid",
     "slow:0.5": "paid",
+    "slow_before:0.5": "paid",
     "garbage": "paid",
     "rate_limit:1": "paid",
     "paid_then_failed": "returned",
