@@ -114,7 +114,7 @@ def licences_of(name: str, version: str) -> list[dict[str, Any]]:
 
 def _first(told: PackageMetadata, field: str) -> str:
     """Of a field that may be missing: asked for by name, some readers of metadata give None then, and others raise."""
-    return (told.get_all(field) or [""])[0]
+    return str((told.get_all(field) or [""])[0])
 
 
 if __name__ == "__main__":
