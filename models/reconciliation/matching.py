@@ -24,6 +24,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.ledger.codes import clearing_code
+from models.money import BIGINT_MAX
 
 STATEMENT_SECONDS_MAX = 600
 LIMITS = {
@@ -73,7 +74,8 @@ OURS = f"""
     JOIN ledger_entries e ON e.account_id = a.id
     JOIN ledger_transactions t ON t.id = e.transaction_id AND t.tenant = :tenant
     LEFT JOIN payout_attempts p ON p.outcome IN ('paid', 'returned') AND p.payout_id =
-        CASE WHEN t.kind IN ('hold.captured', 'payout.returned') AND t.subject ~ '^hold\\:[0-9a-f-]{{36}}$'
+        CASE WHEN t.kind IN ('hold.captured', 'payout.returned')
+            AND t.subject ~ '^hold\\:[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
             THEN CAST(substr(t.subject, 6) AS uuid) END
     WHERE a.tenant = :tenant AND a.code = :clearing
 """
@@ -122,7 +124,8 @@ MATCH = f"""
         SELECT currency, kind, CASE WHEN surplus <> 0 THEN reference END AS reference,
             CASE WHEN surplus <> 0 THEN amount_minor END AS amount_minor,
             sum(theirs) AS theirs, sum(ours) AS ours,
-            sum(theirs * amount_minor) AS theirs_minor, sum(ours * amount_minor) AS ours_minor
+            sum(CAST(theirs AS numeric) * amount_minor) AS theirs_minor,
+            sum(CAST(ours AS numeric) * amount_minor) AS ours_minor
         FROM counted GROUP BY 1, 2, 3, 4
     ),
     -- 2. The references in question: what is left over, and what stands open from earlier runs.
@@ -306,7 +309,7 @@ UNBOOKED_FEES = text("""
     CROSS JOIN LATERAL (
         SELECT currency, CAST(sum(minor) AS bigint) AS minor FROM (VALUES (r.fee_currency, r.fee_minor),
             (r.currency, CASE r.kind WHEN 'fee' THEN -r.amount_minor ELSE 0 END)) v (currency, minor)
-        GROUP BY currency HAVING sum(minor) <> 0) f
+        GROUP BY currency HAVING abs(sum(minor)) BETWEEN 1 AND :largest) f
     WHERE r.run_id = :run_id AND (r.fee_minor <> 0 OR r.kind = 'fee') AND NOT EXISTS (
         SELECT FROM ledger_transactions t WHERE t.tenant = :tenant AND t.idempotency_key
             = :fee || replace(replace(r.record_id, '%', '%25'), '\\:', '%3A'))
@@ -380,6 +383,7 @@ def unbooked_fees(session: Session, scope: Scope, rows_at_once: int) -> Generato
     """Stream the fees of the staged records that the ledger does not have, in batches; in bounded memory."""
     allow_long_statements(session)
     names = {name: value for name, value in _values(scope).items() if name in ("run_id", "tenant", "fee")}
+    names["largest"] = BIGINT_MAX
     with session.execute(UNBOOKED_FEES, names, execution_options={"yield_per": rows_at_once}) as streamed:
         for rows in streamed.partitions():
             yield [
