@@ -47,6 +47,11 @@ def night_of(
     )
 
 
+def lookback_for(grace_seconds: int) -> int:
+    """Days to look back so that a later night still judges what was `expected` for so long. At least LOOKBACK_DAYS."""
+    return max(LOOKBACK_DAYS, -(-grace_seconds // 86_400) + 1)
+
+
 def due_at(business_date: date, timezone: str, at_local: str) -> datetime:
     """When the night is due, UTC: at this local time ("02:30") of the day after. A time that the clock skips is due as
     long after midnight as it would have been; one that it shows twice, the first time."""

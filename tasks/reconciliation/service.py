@@ -23,7 +23,7 @@ from models.tenants import Tenant, load_tenant
 from tasks.reconciliation.concluding import book_all_fees, check_invariants, match_and_conclude
 from tasks.reconciliation.feeding import file_of, is_short, look_over, refuse_taken, stage_feed
 from tasks.reconciliation.outcome import RunReport
-from tasks.reconciliation.policy import KEPT, LOOKBACK_DAYS, Night, night_of, settled_before
+from tasks.reconciliation.policy import KEPT, Night, lookback_for, night_of, settled_before
 from tasks.reconciliation.run import LEDGER, STAGING_SECONDS, Clock, Run
 from worker.database import Transaction
 from worker.providers.records.port import RecordSource, SourceFailed
@@ -41,7 +41,7 @@ def reconcile(
     source: RecordSource,
     *,
     clock: Clock,
-    lookback_days: int = LOOKBACK_DAYS,
+    lookback_days: int | None = None,
     with_checks: bool = True,
     even_if_short: bool = False,
 ) -> RunReport:
@@ -52,7 +52,8 @@ def reconcile(
     """
     with transaction() as session:
         known = load_tenant(session, tenant)
-    night = night_of(business_date, known.timezone, lookback_days=lookback_days)
+    days = lookback_for(known.policy.reconcile_grace_seconds) if lookback_days is None else lookback_days
+    night = night_of(business_date, known.timezone, lookback_days=days)
     run = _claim(transaction, known, provider, business_date, night, clock)
     if run is None:
         return RunReport(tenant, provider, business_date, "taken")
