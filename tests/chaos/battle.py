@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def flood_jobs(self) -> int:
-        return 5_000 if self.short else 50_000
+        return 15_000 if self.short else 50_000
 
     @property
     def load_seconds_max(self) -> float:

@@ -32,6 +32,8 @@ from worker.providers.payouts.port import Answer, Instruction, Sighting
 
 SECONDS_MAX = 60
 PROCESSES = multiprocessing.get_context("forkserver")
+NOT_BEGUN = 255
+BEGINNINGS_MAX = 3
 PROCESSES.set_forkserver_preload(["pytest", __name__])
 
 Act = Callable[[Hands, UUID], object]
@@ -142,8 +144,13 @@ def begin(
 
 
 def live(act: str, payout_id: UUID, now: datetime, place: Place, chosen: Point | None = None) -> Life:
-    """Do it in a process of its own, which is killed at the chosen point."""
-    return begin(act, payout_id, now, place, chosen, signal.SIGKILL).ended()
+    """Do it in a process of its own, which is killed at the chosen point. One that the fork server could not begin
+    (it says 255, before anything is done) is begun again."""
+    for _ in range(BEGINNINGS_MAX):
+        life = begin(act, payout_id, now, place, chosen, signal.SIGKILL).ended()
+        if life.exitcode != NOT_BEGUN or life.points:
+            break
+    return life
 
 
 def _child(
