@@ -15,7 +15,8 @@ FileFormat = Literal["adyen_settlement", "csv", "jsonl"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-def _zone(name: str) -> str:
+def known_zone(name: str) -> str:
+    """The name of an IANA time zone. Raises ValueError."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
@@ -23,7 +24,7 @@ def _zone(name: str) -> str:
     return name
 
 
-def _time_format(form: str) -> str:
+def time_form(form: str) -> str:
     """A form that strptime can read dates by: tried once, so that no row meets a broken one."""
     if form in ("iso", "epoch"):
         return form
@@ -70,7 +71,7 @@ class ColumnMap(BaseModel):
     sign: Literal["signed", "by_kind"] = "signed"
     came_back: frozenset[str] = frozenset()
     fees: Literal["kept_by_provider", "paid_to_us"] = "kept_by_provider"
-    time_format: Annotated[str, AfterValidator(_time_format)] = "iso"
+    time_format: Annotated[str, AfterValidator(time_form)] = "iso"
     delimiter: Literal[",", ";", "\t", "|"] = ","
     decimal_mark: Literal[".", ","] = "."
 
@@ -109,7 +110,7 @@ class RecordsSettings(BaseModel):
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     format: FileFormat
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     columns: ColumnMap | None = None
 
     @model_validator(mode="after")
