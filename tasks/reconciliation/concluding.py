@@ -15,6 +15,8 @@ from models.reconciliation.findings import Finding
 from models.reconciliation.matching import Fee, Sum, Survey
 from models.reconciliation.runs import end_run
 from models.reconciliation.staging import take_file
+from models.reconciliation.strangers import KIND as UNKNOWN_EVENT
+from models.reconciliation.strangers import Strangers, look_for_strangers
 from tasks.reconciliation.fees import BATCH_ROWS, book_fees
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.run import LEDGER, STATEMENT_SECONDS, Run
@@ -65,15 +67,16 @@ def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunR
         broken = [*_broken(run, checks), *_not_adding_up(run, totals)]
         asked = [TOTALS_ADD_UP, *(check.name for check in checks if len(check.broken) < BROKEN_ROWS_MAX)]
         mended = conclude_checks(session, broken, asked, run.scope, LEDGER, now=now)
+        strangers = strangers_of(run, session, now=now)
         report = run.report(
             "done",
             matched=_rows(sums, "agreed", "matched"),
             expected=_rows(sums, "expected", side=None),
-            findings=_by_kind(concluded, broken),
-            opened=concluded.opened,
-            reopened=concluded.reopened,
-            ignored=concluded.ignored,
-            closed=concluded.closed + mended,
+            findings=_by_kind(concluded, broken, strangers),
+            opened=concluded.opened + strangers.opened,
+            reopened=concluded.reopened + strangers.reopened,
+            ignored=concluded.ignored + strangers.ignored,
+            closed=concluded.closed + mended + strangers.closed,
             findings_open=count_open(session, run.claim.tenant, [run.claim.provider, LEDGER]),
             totals=totals,
             checks=checks,
@@ -81,6 +84,11 @@ def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunR
         _take_file(session, run, now)
         end_run(session, run.claim, report.ending(), now=now)
     return report
+
+
+def strangers_of(run: Run, session: Session, *, now: datetime) -> Strangers:
+    """The account's events about things unknown; whatever the feed was like."""
+    return look_for_strangers(session, now=now, tenant=run.claim.tenant, provider=run.claim.provider)
 
 
 def _take_file(session: Session, run: Run, now: datetime) -> None:
@@ -115,11 +123,16 @@ def _not_adding_up(run: Run, totals: Totals) -> Iterator[Finding]:
             )
 
 
-def _by_kind(concluded: Conclusion, broken: Sequence[Finding]) -> dict[str, int]:
-    found = dict(concluded.seen)
+def _by_kind(concluded: Conclusion, broken: Sequence[Finding], strangers: Strangers) -> dict[str, int]:
+    found = {**concluded.seen, **unknown_events(strangers)}
     if broken:
         found["invariant_broken"] = len({one.fingerprint for one in broken})
     return dict(sorted(found.items()))
+
+
+def unknown_events(strangers: Strangers) -> dict[str, int]:
+    """As a report counts them."""
+    return {UNKNOWN_EVENT: strangers.seen} if strangers.seen else {}
 
 
 def _rows(sums: Sequence[Sum], *statuses: str, side: str | None = "provider") -> int:

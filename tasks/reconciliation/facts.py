@@ -38,6 +38,9 @@ OURS = {"transaction_id": "transaction_id", "ledger_minor": "amount_minor", "led
         "ledger_at": "at"}  # fmt: skip
 THEIRS = {"record_id": "record_id", "provider_minor": "amount_minor", "provider_currency": "currency",
           "provider_status": "status", "provider_at": "at", "feed_line": "line"}  # fmt: skip
+EVENT = {"event": "event", "move": "move", "object_id": "object_id", "job_id": "job_id",
+         "occurred_at": "at"}  # fmt: skip
+"""What the provider told of something unknown."""
 
 
 @contextmanager
@@ -146,7 +149,7 @@ def _finding(row: Row) -> FindingFacts:
         amount_minor=row["amount_minor"] if row["currency"] else None,
         currency=row["currency"] if row["amount_minor"] is not None else None,
         ours=_side(detail, OURS, "transaction_id"),
-        theirs=_side(detail, THEIRS, "record_id"),
+        theirs=_side(detail, THEIRS, "record_id") or _side(detail, EVENT, "event"),
         reason=row["reason"],
     )
 

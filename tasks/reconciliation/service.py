@@ -3,7 +3,7 @@
     claim ──▶ stage ──▶ survey ──▶ fees ──▶ checks ──▶ match, findings, ending (one transaction)
                 │          │ implausibly short
    SourceFailed ▼          ▼
-              failed    truncated: nothing opened, nothing closed
+              failed    truncated: the feed opens nothing and closes nothing
 
 Until the last transaction commits nothing is concluded, so a run that was killed anywhere runs again as if it were the
 first time; fees are booked once by their keys. Every write shows the claim: of two that run at once, one works.
@@ -20,7 +20,13 @@ from models.reconciliation.matching import Scope, Survey
 from models.reconciliation.runs import ClaimLost, claim_run, end_run
 from models.reconciliation.staging import forget_records
 from models.tenants import Tenant, load_tenant
-from tasks.reconciliation.concluding import book_all_fees, check_invariants, match_and_conclude
+from tasks.reconciliation.concluding import (
+    book_all_fees,
+    check_invariants,
+    match_and_conclude,
+    strangers_of,
+    unknown_events,
+)
 from tasks.reconciliation.feeding import file_of, is_short, look_over, refuse_taken, stage_feed
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.policy import KEPT, Night, lookback_for, night_of, settled_before
@@ -115,16 +121,22 @@ def _work(run: Run, source: RecordSource, *, with_checks: bool, even_if_short: b
 
 
 def _truncate(run: Run, found: Survey) -> RunReport:
-    """Say so, and conclude nothing."""
+    """Say so, and conclude nothing from the feed."""
     with run.transaction() as session:
-        providers = [run.claim.provider, LEDGER]
+        providers, now = [run.claim.provider, LEDGER], run.clock()
+        strangers = strangers_of(run, session, now=now)
         report = run.report(
             "truncated",
+            findings=unknown_events(strangers),
+            opened=strangers.opened,
+            reopened=strangers.reopened,
+            ignored=strangers.ignored,
+            closed=strangers.closed,
             findings_open=count_open(session, run.claim.tenant, providers),
             error=f"{found.provider_rows} movements in {run.records} records; the ledger has {found.ledger_rows}, "
             f"the last nights had {found.median_records or 0} records",
         )
-        end_run(session, run.claim, report.ending(), now=run.clock())
+        end_run(session, run.claim, report.ending(), now=now)
     _tell(report)
     return report
 

@@ -1,14 +1,15 @@
 """Run what is due, each slot once, however many Beats wake us: the slot's row and its work are one transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.ledger.verify import verify
+from models.reconciliation.strangers import look_for_strangers
 from models.schedules import claim_slot, finish_slot, last_slot
 from tasks.schedules.policy import Every, Rhythm, due
 from worker.database import Transaction
@@ -16,6 +17,9 @@ from worker.telemetry import describe_error
 
 LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('ledgerbeat.schedule:' || :schedule, 0))")
 LIMIT = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+
+SEEN_WITHIN = timedelta(hours=20)
+"""What stands open is seen again by the nights, and once a day where there are none."""
 
 log = structlog.get_logger("ledgerbeat.schedules")
 
@@ -44,6 +48,11 @@ def verify_ledger(session: Session, now: datetime) -> Mapping[str, object]:
     return {"checks": len(checks), "broken": broken}
 
 
+def find_strangers(session: Session, now: datetime) -> Mapping[str, object]:
+    """Events about things unknown, of every account: also of those that have no nights."""
+    return asdict(look_for_strangers(session, now=now, seen_within=SEEN_WITHIN))
+
+
 SCHEDULES: Sequence[Schedule] = (
     Schedule(
         "ledger.verify",
@@ -52,6 +61,14 @@ SCHEDULES: Sequence[Schedule] = (
         catch_up=False,
         max_lateness_seconds=3600,
         statement_seconds_max=600,
+    ),
+    Schedule(
+        "reconciliation.unknown_events",
+        Every(seconds=3600),
+        find_strangers,
+        catch_up=False,
+        max_lateness_seconds=3600,
+        statement_seconds_max=120,
     ),
 )
 

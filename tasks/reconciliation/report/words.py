@@ -55,7 +55,8 @@ KINDS: Mapping[str, KindWords] = {
     "unknown_event": KindWords(
         "Unknown event",
         "The provider told us of something that the ledger does not know.",
-        "Find out whether it is ours: a payment made in the provider's dashboard, or another system with the same key.",
+        "A deposit of ours: have the app announce it, and the event takes effect by itself. Made in the provider's "
+        "dashboard, or by another system with the same key: cancel its job.",
     ),
     "in_doubt_overdue": KindWords(
         "Payout in doubt",

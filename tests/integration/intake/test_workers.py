@@ -14,8 +14,9 @@ from celery import Celery
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from tasks.schedules.service import SCHEDULES
 from tests.factories import accept_jobs, credit_args, job_request, job_rows, job_states
-from tests.integration.intake.processes import beat, worker
+from tests.integration.intake.processes import CeleryProcess, beat, worker
 from tests.waiting import until
 from worker.database import Transaction
 
@@ -104,6 +105,11 @@ def test_what_is_queued_survives_a_flushed_redis_because_beat_sweeps(
     assert available(transaction) == {"ada": 150 * 100}
 
 
+def told(*workers: CeleryProcess) -> int:
+    """How many slots they say that they ran."""
+    return sum(one.printed().count("schedule.ran") for one in workers)
+
+
 def test_two_beats_and_two_workers_run_a_slot_once(
     transaction: Transaction, tenant: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -113,12 +119,14 @@ def test_two_beats_and_two_workers_run_a_slot_once(
 
     with worker(environment, tmp_path) as one, worker(environment, tmp_path) as two:  # noqa: SIM117
         with beat(environment, tmp_path, "beat-1") as first, beat(environment, tmp_path, "beat-2") as second:
-            until(slots, within_seconds=60)
+            until(lambda: len(slots()) == told(one, two) == len(SCHEDULES), within_seconds=60)
             ticked = "Sending due task tick"
             until(lambda: ticked in first.printed() and ticked in second.printed(), within_seconds=60)
-    [slot] = slots()
-    assert (slot.schedule, slot.result["broken"]) == ("ledger.verify", {})
-    assert (one.printed() + two.printed()).count("schedule.ran") == 1
+    results = {slot.schedule: slot.result for slot in slots()}
+    assert set(results) == {schedule.name for schedule in SCHEDULES}
+    assert results["ledger.verify"]["broken"] == {}
+    assert len(slots()) == len(SCHEDULES)
+    assert told(one, two) == len(SCHEDULES)
 
 
 class Watcher:

@@ -95,8 +95,12 @@ def test_a_run_that_takes_too_long_is_cut_off(transaction: Transaction, now: dat
     assert slots(transaction) == []
 
 
-def test_the_ledger_is_verified_by_the_clock(transaction: Transaction, tenant: str, now: datetime) -> None:
-    assert tick(transaction, clock=lambda: now, schedules=SCHEDULES) == [("ledger.verify", now)]
-    [slot] = slots(transaction)
-    assert slot.result["broken"] == {}
-    assert slot.result["checks"] > 5
+def test_the_ledger_is_verified_and_strangers_are_found_by_the_clock(
+    transaction: Transaction, tenant: str, now: datetime
+) -> None:
+    ran = tick(transaction, clock=lambda: now, schedules=SCHEDULES)
+    assert ran == [("ledger.verify", now), ("reconciliation.unknown_events", now)]
+    results = {slot.schedule: slot.result for slot in slots(transaction)}
+    assert results["ledger.verify"]["broken"] == {}
+    assert results["ledger.verify"]["checks"] > 5
+    assert results["reconciliation.unknown_events"]["seen"] == 0
