@@ -4,16 +4,16 @@ A row is one line: a quoted line break makes bad rows of its parts. Blank lines 
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from worker.providers.records.adyen import SettlementRows
 from worker.providers.records.cells import Unreadable, kept
 from worker.providers.records.columns import ColumnMap, FileFormat
+from worker.providers.records.exact_json import exact_decoder
 from worker.providers.records.generic import GenericRows
 from worker.providers.records.lines import LINE_BYTES_MAX, Line, file_digest, lines
 from worker.providers.records.port import BadRow, Record, SourceFailed, Window
@@ -144,17 +144,4 @@ def _field(value: dict[str, Any], column: str) -> str:
     return found.strip()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("twice")
-    return value
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-_decode = json.JSONDecoder(  # numbers stay as they are written: no float, and no digit is lost
-    object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_constant
-).decode
+_decode = exact_decoder(str)
