@@ -4,6 +4,7 @@ from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
 import models.audit
+import models.backfills.tables
 import models.deposits
 import models.jobs.tables
 import models.ledger.tables

@@ -12,6 +12,10 @@ pytestmark = pytest.mark.usefixtures("tenant")
 MAY_INSERT = {
     "accounts",
     "audit_events",
+    "backfill_quarantine",
+    "backfill_rehearsed_accounts",
+    "backfill_rehearsed_keys",
+    "backfills",
     "deposits",
     "job_outcomes",
     "jobs",
@@ -35,6 +39,8 @@ MAY_INSERT = {
     "webhook_deliveries",
 }
 MAY_UPDATE = {
+    "backfill_rehearsed_accounts",
+    "backfill_rehearsed_keys",
     "deposits",
     "job_outcomes",
     "notification_lanes",
@@ -43,8 +49,15 @@ MAY_UPDATE = {
     "schedule_slots",
     "wallet_owners",
 }
-MAY_DELETE = {"provider_records", "reconciliation_bad_rows", "reconciliation_files"}
-"""What a provider told is read again by the next run of the night; what we say of it is not deleted."""
+MAY_DELETE = {
+    "backfill_rehearsed_accounts",
+    "backfill_rehearsed_keys",
+    "provider_records",
+    "reconciliation_bad_rows",
+    "reconciliation_files",
+}
+"""What a provider told is read again by the next run of the night, what a dry run has worked out is of no further use;
+what we say of either is not deleted."""
 FIXED_COLUMNS = {
     "accounts": {"id", "tenant", "code", "currency", "owner", "created_at"},
     "jobs": {

@@ -1,6 +1,7 @@
 """The models' tables, all of them: importing their modules fills the one MetaData."""
 
 import models.audit
+import models.backfills.tables
 import models.deposits
 import models.jobs.tables
 import models.ledger.tables

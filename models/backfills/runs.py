@@ -1,0 +1,317 @@
+"""Runs of backfills: one row each, with a claim that lets one process at a time work on it, and a cursor that is
+committed with each batch.
+
+    pending ──▶ running ──▶ done
+                 │   ▲ │
+                 ▼   │ └──▶ failed ──(resume)──▶ pending
+               paused
+    pending, running, paused, failed ──▶ cancelled
+
+A batch shows the claim that it was given and locks the row: one whose time ran out, and whose run was taken over, finds
+out before it has written anything.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.orm import Session
+
+from models.base import require_aware
+from models.errors import LedgerbeatError
+
+
+class RunClaimLost(LedgerbeatError):
+    """Another process has the run, or it was stopped, meanwhile; nothing may be committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is asked for. `source` holds references, never a secret; `namespace` is part of every row's key."""
+
+    id: UUID
+    tenant: str
+    kind: str
+    source: Mapping[str, Any]
+    namespace: str
+    actor: str
+    reason: str
+    dry_run: bool = False
+    batch_rows: int = 1000
+    max_amount_minor: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    job_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as its row says it; see models.backfills.tables for the columns."""
+
+    id: UUID
+    tenant: str
+    kind: str
+    source: Mapping[str, Any]
+    source_digest: str | None
+    namespace: str
+    options: Mapping[str, Any]
+    dry_run: bool
+    batch_rows: int
+    max_amount_minor: int | None
+    state: str
+    pause_code: str | None
+    stop_asked: str | None
+    last_error: str | None
+    phase: str
+    cursor: Mapping[str, Any] | None
+    rows_read: int
+    posted: int
+    replayed: int
+    unchanged: int
+    quarantined: int
+    waiting: int
+    bytes_read: int
+    bytes_total: int | None
+    rows_total: int | None
+    money: Mapping[str, Mapping[str, int]]
+    reasons: Mapping[str, int]
+    batches: int
+    rows_next: int | None
+    claim_version: int
+    claimed_until: datetime | None
+    next_batch_at: datetime
+    actor: str
+    reason: str
+    job_id: UUID | None
+    created_at: datetime
+    started_at: datetime | None
+    last_batch_at: datetime | None
+    worked_seconds: float
+    finished_at: datetime | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in ("done", "cancelled")
+
+    def posted_minor(self, currency: str) -> int:
+        """What this run has moved so far, for its cap."""
+        return self.money.get(currency, {}).get("posted", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a run stands after a batch: everything in its row that a batch changes."""
+
+    phase: str
+    cursor: Mapping[str, Any] | None
+    rows_read: int
+    posted: int
+    replayed: int
+    unchanged: int
+    quarantined: int
+    waiting: int
+    bytes_read: int
+    money: Mapping[str, Mapping[str, int]]
+    reasons: Mapping[str, int]
+    rows_next: int
+    worked_seconds: float
+    next_batch_at: datetime
+
+
+CREATE = text("""
+    INSERT INTO backfills (id, tenant, kind, source, namespace, options, dry_run, batch_rows, max_amount_minor,
+        actor, reason, job_id, next_batch_at, created_at)
+    VALUES (:id, :tenant, :kind, CAST(:source AS jsonb), :namespace, CAST(:options AS jsonb), :dry_run, :batch_rows,
+        :max_amount_minor, :actor, :reason, :job_id, :now, :now)
+    ON CONFLICT DO NOTHING
+""")
+
+LOAD = text("SELECT * FROM backfills WHERE id = :id")
+
+FIND = text("""
+    SELECT * FROM backfills
+    WHERE (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
+        AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))
+    ORDER BY created_at DESC, id LIMIT :limit
+""")
+
+DUE = text("""
+    SELECT id FROM backfills
+    WHERE state IN ('pending', 'running') AND next_batch_at <= :now AND (claimed_until IS NULL OR claimed_until <= :now)
+    ORDER BY next_batch_at LIMIT :limit
+""")
+
+# Whoever gets it works on it; a run that is stopped, waits, or is somebody's gives no row.
+CLAIM = text("""
+    UPDATE backfills SET claim_version = claim_version + 1, claimed_until = :until, state = 'running',
+        started_at = coalesce(started_at, :now), last_error = NULL
+    WHERE id = :id AND state IN ('pending', 'running') AND next_batch_at <= :now
+        AND (claimed_until IS NULL OR claimed_until <= :now)
+    RETURNING *
+""")
+
+HOLD = text("""
+    SELECT * FROM backfills WHERE id = :id AND claim_version = :version AND state = 'running' FOR UPDATE
+""")
+
+CHECK_POINT = text("""
+    UPDATE backfills SET phase = :phase, cursor = CAST(:cursor AS jsonb), rows_read = :rows_read, posted = :posted,
+        replayed = :replayed, unchanged = :unchanged, quarantined = :quarantined, waiting = :waiting,
+        bytes_read = :bytes_read, money = CAST(:money AS jsonb), reasons = CAST(:reasons AS jsonb),
+        rows_next = :rows_next, worked_seconds = :worked_seconds, next_batch_at = :next_batch_at,
+        batches = batches + 1, last_batch_at = :now
+    WHERE id = :id
+""")
+
+LET_GO = text("""
+    UPDATE backfills SET claimed_until = NULL WHERE id = :id AND claim_version = :version AND state = 'running'
+""")
+
+SET_EXTENT = text("""
+    UPDATE backfills SET source_digest = :digest, bytes_total = :bytes_total, rows_total = :rows_total
+    WHERE id = :id
+""")
+
+PAUSE = text("""
+    UPDATE backfills SET state = 'paused', pause_code = :code, last_error = :error, stop_asked = NULL,
+        claimed_until = NULL WHERE id = :id
+""")
+
+FAIL = text("""
+    UPDATE backfills SET state = 'failed', last_error = :error, stop_asked = NULL, claimed_until = NULL WHERE id = :id
+""")
+
+FINISH = text("""
+    UPDATE backfills SET state = :state, finished_at = :now, claimed_until = NULL, stop_asked = NULL, pause_code = NULL
+    WHERE id = :id
+""")
+
+RESUME = text("""
+    UPDATE backfills SET state = 'pending', pause_code = NULL, last_error = NULL, claimed_until = NULL,
+        next_batch_at = :now, max_amount_minor = :max_amount_minor WHERE id = :id
+""")
+
+ASK_STOP = text("UPDATE backfills SET stop_asked = :stop WHERE id = :id")
+
+TAKEN_BEFORE = text("""
+    SELECT id FROM backfills
+    WHERE tenant = :tenant AND kind = :kind AND namespace = :namespace AND source_digest = :digest AND NOT dry_run
+        AND state = 'done' AND id <> :id
+    ORDER BY finished_at DESC LIMIT 1
+""")
+
+
+def create_run(session: Session, new: NewRun, *, now: datetime) -> tuple[Run, bool]:
+    """The run of this id or this job, and whether it was created by this very call."""
+    values = {
+        "id": new.id, "tenant": new.tenant, "kind": new.kind, "source": json.dumps(dict(new.source)),
+        "namespace": new.namespace, "options": json.dumps(dict(new.options)), "dry_run": new.dry_run,
+        "batch_rows": new.batch_rows, "max_amount_minor": new.max_amount_minor, "actor": new.actor,
+        "reason": new.reason, "job_id": new.job_id, "now": require_aware(now),
+    }  # fmt: skip
+    created = session.execute(CREATE, values).rowcount == 1  # type: ignore[attr-defined]
+    run = load_run(session, new.id)
+    if run is None:
+        raise ValueError(f"backfill {new.id}: its job has made another run already")
+    return run, created
+
+
+def load_run(session: Session, run_id: UUID, *, lock: bool = False) -> Run | None:
+    """The run; `lock` holds its row until this transaction ends."""
+    statement = text(f"{LOAD.text} FOR UPDATE") if lock else LOAD
+    return _run(session.execute(statement, {"id": run_id}).mappings().one_or_none())
+
+
+def find_runs(
+    session: Session, *, tenant: str | None = None, states: Sequence[str] | None = None, limit: int = 50
+) -> list[Run]:
+    """The newest first."""
+    values = {"tenant": tenant, "states": list(states) if states is not None else None, "limit": limit}
+    return [Run(**row) for row in session.execute(FIND, values).mappings()]
+
+
+def due_runs(session: Session, *, now: datetime, limit: int) -> list[UUID]:
+    """Runs that somebody should work on and nobody does, the longest waiting first."""
+    return list(session.execute(DUE, {"now": now, "limit": limit}).scalars())
+
+
+def claim_run(session: Session, run_id: UUID, *, seconds: float, now: datetime) -> Run | None:
+    """Take the run for so many seconds; None when it is somebody's, not due, or stopped."""
+    values = {"id": run_id, "now": require_aware(now), "until": now + timedelta(seconds=seconds)}
+    return _run(session.execute(CLAIM, values).mappings().one_or_none())
+
+
+def hold_run(session: Session, run: Run) -> Run:
+    """Lock the row of a claimed run until this transaction ends; as it is now. Raises RunClaimLost."""
+    row = session.execute(HOLD, {"id": run.id, "version": run.claim_version}).mappings().one_or_none()
+    held = _run(row)
+    if held is None or (held.phase, held.cursor) != (run.phase, run.cursor):
+        raise RunClaimLost(f"backfill {run.id}: another process works on it, or it was stopped")
+    return held
+
+
+def check_point(session: Session, run: Run, at: Checkpoint, *, now: datetime) -> None:
+    """Write where the run stands, in the transaction of the batch, whose row is held."""
+    values = {
+        "id": run.id, "phase": at.phase, "cursor": None if at.cursor is None else json.dumps(dict(at.cursor)),
+        "rows_read": at.rows_read, "posted": at.posted, "replayed": at.replayed, "unchanged": at.unchanged,
+        "quarantined": at.quarantined, "waiting": at.waiting, "bytes_read": at.bytes_read,
+        "money": json.dumps({currency: dict(sums) for currency, sums in at.money.items()}),
+        "reasons": json.dumps(dict(at.reasons)), "rows_next": at.rows_next, "worked_seconds": at.worked_seconds,
+        "next_batch_at": at.next_batch_at, "now": now,
+    }  # fmt: skip
+    session.execute(CHECK_POINT, values)
+
+
+def let_go(session: Session, run: Run) -> None:
+    """Give the claim back, if it is still ours: the next batch may be anybody's."""
+    session.execute(LET_GO, {"id": run.id, "version": run.claim_version})
+
+
+def set_extent(
+    session: Session, run: Run, *, digest: str | None, bytes_total: int | None, rows_total: int | None
+) -> None:
+    """Note how much there is, and by which digest its content is known; the run is held."""
+    values = {"id": run.id, "digest": digest, "bytes_total": bytes_total, "rows_total": rows_total}
+    session.execute(SET_EXTENT, values)
+
+
+def taken_before(session: Session, run: Run, digest: str) -> UUID | None:
+    """The run that has taken the same content to its end before."""
+    values = {
+        "tenant": run.tenant, "kind": run.kind, "namespace": run.namespace, "digest": digest, "id": run.id,
+    }  # fmt: skip
+    found: UUID | None = session.execute(TAKEN_BEFORE, values).scalar_one_or_none()
+    return found
+
+
+def pause_run(session: Session, run: Run, code: str, error: str | None = None) -> None:
+    """Stop until somebody resumes it; its row is held."""
+    session.execute(PAUSE, {"id": run.id, "code": code, "error": error})
+
+
+def fail_run(session: Session, run: Run, error: str) -> None:
+    """It cannot go on as it is; its row is held. A resume tries again."""
+    session.execute(FAIL, {"id": run.id, "error": error})
+
+
+def finish_run(session: Session, run: Run, state: str, *, now: datetime) -> None:
+    """`done` or `cancelled`, for good; its row is held."""
+    session.execute(FINISH, {"id": run.id, "state": state, "now": require_aware(now)})
+
+
+def resume_run(session: Session, run: Run, *, max_amount_minor: int | None, now: datetime) -> None:
+    """Let it go on where it stopped; its row is held."""
+    session.execute(RESUME, {"id": run.id, "max_amount_minor": max_amount_minor, "now": require_aware(now)})
+
+
+def ask_to_stop(session: Session, run: Run, stop: str) -> None:
+    """`pause` or `cancel` when the batch that is under way has ended; its row is held."""
+    session.execute(ASK_STOP, {"id": run.id, "stop": stop})
+
+
+def _run(row: RowMapping | None) -> Run | None:
+    return None if row is None else Run(**row)
