@@ -1,0 +1,199 @@
+"""Tenants, their providers and their sources of older rows, as the TOML file tells them."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+
+from worker.providers.records.columns import RecordsSettings, known_zone
+from worker.providers.registry import secret_problem
+from worker.providers.signatures import standard_webhook_key
+from worker.setting_values import Frozen, SettingsError, explained, read_file, secret_value, secret_values
+from worker.sources.configured import BackfillSettings
+
+TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
+NOTIFY_KEY_BYTES = range(24, 65)
+"""As Standard Webhooks 1.0.0 asks of a symmetric secret."""
+
+
+def _notify_url(url: str) -> str:
+    """The sentence never quotes the URL: its path may hold a secret."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("an address in printable ASCII, such as https://acme.example/hooks, was expected")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("an address such as https://acme.example/hooks was expected") from None
+    if not host or parts.scheme not in {"https", "http"}:
+        raise ValueError("an address that begins with https:// and names a host was expected")
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+        raise ValueError("https:// was expected; http:// is for receivers on this machine (127.0.0.1) only")
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("an address without user, password and fragment was expected")
+    return url
+
+
+class ProviderSettings(Frozen):
+    """One provider account of one tenant. Webhook secrets: the newest first, two while rotating.
+
+    For payouts: a call ends within `timeout_seconds`; a payout shows in a look-up `settle_seconds` after it was sent
+    (none: the adapter's own); at most `max_in_flight` and `payouts_per_second` (none: no limit) are sent at a time.
+    `source_account` is the account at the provider that the money leaves (Adyen: the balance account).
+
+    What was settled is asked of the provider's API, or read from files where `records` says so.
+    """
+
+    name: str
+    adapter: Literal["sandbox", "stripe", "adyen"]
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    webhook_secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=4)
+    capture: Literal["automatic", "manual"] = "automatic"
+    timeout_seconds: float = Field(default=10, ge=1, le=120)
+    settle_seconds: int | None = Field(default=None, ge=0, le=86_400)
+    max_in_flight: int = Field(default=16, ge=1, le=1000)
+    payouts_per_second: float | None = Field(default=None, gt=0, le=10_000)
+    source_account: str | None = Field(default=None, min_length=1, max_length=255)
+    records: RecordsSettings | None = None
+
+    @property
+    def pays_out(self) -> bool:
+        """Has it what a payout needs? Without, it only takes webhooks. Stripe has one address for everybody."""
+        return self.api_key is not None and (self.base_url is not None or self.adapter == "stripe")
+
+
+class TenantSettings(Frozen):
+    """One upstream app. `rate_limit_per_second` bounds its job door, with a burst of twice that.
+
+    Notifications go to `notify_url`, signed with each of `notify_secrets`: two while rotating.
+    """
+
+    name: str
+    timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
+    api_tokens: tuple[SecretStr, ...] = Field(default=(), max_length=4)
+    notify_url: Annotated[str, AfterValidator(_notify_url)] | None = None
+    notify_secrets: tuple[SecretStr, ...] = Field(default=(), max_length=4)
+    rate_limit_per_second: float = Field(default=2000, gt=0)
+    database_roles: tuple[str, ...] = ()
+    providers: dict[str, ProviderSettings] = Field(default={})
+    backfills: dict[str, BackfillSettings] = Field(default={})
+
+
+def load_tenants(path: Path, env: Mapping[str, str]) -> dict[str, TenantSettings]:
+    """Every tenant of the file. Raises SettingsError."""
+    try:
+        document = tomllib.loads(read_file(path, "LEDGERBEAT_CONFIG"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML ({error})") from None
+    if unknown := sorted(set(document) - {"tenants"}):
+        raise SettingsError(f"{path}: unknown table [{unknown[0]}]; only [tenants.<name>] is expected")
+    tables = document.get("tenants", {})
+    if not isinstance(tables, dict):
+        raise SettingsError(f"{path}: tenants must be tables, [tenants.<name>]")
+    tenants = {name: _load_tenant(name, table, path, env) for name, table in tables.items()}
+    _refuse_shared_tokens(tenants, path)
+    return tenants
+
+
+def _load_tenant(name: str, table: Any, path: Path, env: Mapping[str, str]) -> TenantSettings:
+    where = f"tenants.{name}"
+    if not TENANT_NAME.fullmatch(name):
+        raise SettingsError(f"{path}: {where}: a tenant's name is 1-63 of a-z, 0-9, _ and -")
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {where} must be a table")
+    values = dict(table)
+    for key in ("api_tokens", "notify_secrets"):
+        if key in values:
+            values[key] = secret_values(values[key], f"{path}: {where}.{key}", path, env)
+    providers = values.pop("providers", {})
+    if not isinstance(providers, dict):
+        raise SettingsError(f"{path}: {where}.providers must be a table")
+    values["providers"] = {
+        provider: _load_provider(provider, entry, f"{where}.providers.{provider}", path, env)
+        for provider, entry in providers.items()
+    }
+    values["backfills"] = _load_backfills(values.get("backfills", {}), f"{where}.backfills", path, env)
+    try:
+        tenant = TenantSettings(**{**values, "name": name})
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {explained(error, f'{where}.')}") from None
+    _refuse_unsigned(tenant, f"{path}: {where}")
+    _refuse_strangers(tenant, f"{path}: {where}")
+    return tenant
+
+
+def _load_backfills(tables: Any, where: str, path: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    """Each with the URL that its reference tells; TenantSettings checks the rest."""
+    if not isinstance(tables, dict):
+        raise SettingsError(f"{path}: {where} must be a table")
+    return {name: _load_backfill(name, table, f"{where}.{name}", path, env) for name, table in tables.items()}
+
+
+def _load_backfill(name: str, table: Any, where: str, path: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    if not PROVIDER_NAME.fullmatch(name):
+        raise SettingsError(f"{path}: {where}: a backfill's name is 1-31 of a-z, 0-9, _ and -")
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {where} must be a table")
+    if "url" not in table:
+        return table
+    return {**table, "url": secret_value(table["url"], f"{path}: {where}.url", path, env)}
+
+
+def _refuse_strangers(tenant: TenantSettings, where: str) -> None:
+    for name, backfill in tenant.backfills.items():
+        if backfill.provider is not None and backfill.provider not in tenant.providers:
+            raise SettingsError(f"{where}.backfills.{name}.provider: no such provider of this tenant")
+
+
+def _refuse_unsigned(tenant: TenantSettings, where: str) -> None:
+    if tenant.notify_url is not None and not tenant.notify_secrets:
+        raise SettingsError(
+            f'{where}: notify_url needs notify_secrets, a list such as ["env:NAME"]: notifications are signed'
+        )
+    for secret in tenant.notify_secrets:
+        key = standard_webhook_key(secret.get_secret_value()) or b""
+        if len(key) not in NOTIFY_KEY_BYTES:
+            raise SettingsError(
+                f"{where}.notify_secrets: each must be the base64 of 24 to 64 random bytes, with or without "
+                "the prefix whsec_"
+            )
+
+
+def _load_provider(name: str, table: Any, where: str, path: Path, env: Mapping[str, str]) -> ProviderSettings:
+    if not PROVIDER_NAME.fullmatch(name):
+        raise SettingsError(f"{path}: {where}: a provider's name is 1-31 of a-z, 0-9, _ and -")
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {where} must be a table")
+    values = dict(table)
+    if "api_key" in values:
+        values["api_key"] = secret_value(values["api_key"], f"{path}: {where}.api_key", path, env)
+    if "webhook_secrets" in values:
+        values["webhook_secrets"] = secret_values(
+            values["webhook_secrets"], f"{path}: {where}.webhook_secrets", path, env
+        )
+    try:
+        provider = ProviderSettings(**{**values, "name": name})
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {explained(error, f'{where}.')}") from None
+    for secret in provider.webhook_secrets:
+        if problem := secret_problem(provider.adapter, secret.get_secret_value()):
+            raise SettingsError(f"{path}: {where}.webhook_secrets: {problem}")
+    return provider
+
+
+def _refuse_shared_tokens(tenants: Mapping[str, TenantSettings], path: Path) -> None:
+    seen: dict[str, str] = {}
+    for tenant in tenants.values():
+        for token in tenant.api_tokens:
+            value = token.get_secret_value()
+            if len(value) < 16:
+                raise SettingsError(f"{path}: tenants.{tenant.name}.api_tokens: at least 16 characters each")
+            if seen.setdefault(value, tenant.name) != tenant.name:
+                raise SettingsError(f"{path}: tenants {seen[value]} and {tenant.name} share an API token")
