@@ -123,7 +123,7 @@ def time_reader(mapping: LegacyMapping) -> Callable[[str, str], datetime]:
         if not value:
             raise Refused("no_time", f"the time, {column}, is empty")
         try:
-            if form in ("epoch", "epoch_ms"):
+            if form in ("epoch", "epoch_ms") and type(value) is not Stamp:
                 return _epoch(value, 1000 if form == "epoch_ms" else 1)
             found = _iso(value) if form == "iso" or type(value) is Stamp else _formed(value, form)
             return _in_utc(found, mapping, column)
