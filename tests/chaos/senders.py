@@ -16,6 +16,7 @@ from tests.chaos.pace import Pace
 from tests.chaos.wanted import Told, Wanted
 from tests.e2e.clients import PATIENCE_SECONDS, PAUSE_SECONDS, Client
 from tests.e2e.running import Running
+from tests.waiting import until
 
 ENQUEUE = "SELECT enqueue_job(%s, %s, %s, %s::jsonb)::text"
 MESSAGES_AT_ONCE = 10
@@ -107,10 +108,17 @@ class Senders:
         if not jobs:
             return []
         time.sleep(LOST_AFTER_SECONDS)
-        with self.running.connect() as connection:
-            rows = connection.execute("SELECT tenant, idempotency_key FROM jobs WHERE origin = 'app'")
-            there = set(rows.fetchall())
+        there = until(self._arrived, what="the table of jobs")
         return [wanted for wanted in jobs if (wanted.tenant, wanted.key) not in there]
+
+    def _arrived(self) -> set[tuple[object, ...]] | None:
+        """What is in the table; None while the database is away."""
+        try:
+            with self.running.connect() as connection:
+                rows = connection.execute("SELECT tenant, idempotency_key FROM jobs WHERE origin = 'app'")
+                return set(rows.fetchall())
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            return None
 
 
 class _SqlDoor:
