@@ -71,10 +71,12 @@ class FileSource:
             begin = self._begun(file)
             lines = self._lines(file, begin, after, stat.st_size)
             rows = begin.rows.page(lines, rows_max)
-            is_last, offset = lines.ended, min(lines.offset, stat.st_size)
+            offset = min(lines.offset, stat.st_size)
             if _state(os.fstat(file.fileno())) != _state(stat):
                 raise SourceChanged(f"{self.name} was changed while it was read")
-        return Page(rows, {"offset": offset, "line": lines.line, **_state(stat)}, is_last, offset)
+        return Page(
+            rows, {"offset": offset, "line": lines.line, **_state(stat)}, offset == stat.st_size, offset
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[BinaryIO, os.stat_result]]:

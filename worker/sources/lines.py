@@ -54,6 +54,9 @@ class Lines:
         return len(self._ready) >= number
 
     def _more(self) -> None:
+        if len(self._rest) > LINE_BYTES_MAX:
+            self._let_go()
+            return
         block = self._file.read(BLOCK_BYTES)
         if not block:
             self._ended = True
@@ -62,8 +65,6 @@ class Lines:
             return
         *whole, self._rest = (self._rest + block).split(self._end)
         self._ready += whole
-        if len(self._rest) > LINE_BYTES_MAX:
-            self._let_go()
 
     def _let_go(self) -> None:
         """Reads to the end of a line that is too long, keeping its beginning only."""
@@ -77,9 +78,5 @@ class Lines:
         else:
             self._ended = True
         line.size = size
-        self._ready.append(line)
-        self._split_rest()
-
-    def _split_rest(self) -> None:
         *whole, self._rest = self._rest.split(self._end)
-        self._ready += whole
+        self._ready += [line, *whole]

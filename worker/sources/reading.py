@@ -13,7 +13,7 @@ from worker.sources.lines import Lines, LongLine, size_of
 from worker.sources.port import RAW_LENGTH_MAX, BadRow, Row
 from worker.sources.rows import RowMaker
 
-BLANK_LINES_MAX = 10_000
+BLANK_LINES_MAX = 100_000
 """Lines beyond a page's rows that it may pass over, before it ends early."""
 
 
@@ -65,10 +65,6 @@ class TextLines:
     def shown(self, raw: bytes) -> str:
         """As much of it as a bad row keeps."""
         return kept(raw[: RAW_LENGTH_MAX * 4].decode(self._encoding, "replace").rstrip("\r"))[:RAW_LENGTH_MAX]
-
-    @property
-    def ended(self) -> bool:
-        return self._lines.ahead(1) is None
 
 
 @dataclass(frozen=True, slots=True)
