@@ -108,17 +108,17 @@ class Senders:
         if not jobs:
             return []
         time.sleep(LOST_AFTER_SECONDS)
-        there = until(self._arrived, what="the table of jobs")
-        return [wanted for wanted in jobs if (wanted.tenant, wanted.key) not in there]
+        found = until(self._arrived, what="the table of jobs")
+        return [wanted for wanted in jobs if (wanted.tenant, wanted.key) not in found[0]]
 
-    def _arrived(self) -> set[tuple[object, ...]] | None:
-        """What is in the table; None while the database is away."""
+    def _arrived(self) -> tuple[set[tuple[object, ...]], ...]:
+        """What is in the table, as the only item; none while the database is away."""
         try:
             with self.running.connect() as connection:
                 rows = connection.execute("SELECT tenant, idempotency_key FROM jobs WHERE origin = 'app'")
-                return set(rows.fetchall())
+                return (set(rows.fetchall()),)
         except (psycopg.OperationalError, psycopg.InterfaceError):
-            return None
+            return ()
 
 
 class _SqlDoor:
