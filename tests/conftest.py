@@ -19,12 +19,16 @@ import pytest
 import redis
 from alembic import command
 from alembic.config import Config
+from hypothesis import HealthCheck
+from hypothesis import settings as generated
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from models.tenants import sync_tenants
 from ops.embedded import EmbeddedServices
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
+from tests.waiting import PATIENCE_SECONDS
+from worker import locks
 from worker.database import Transaction, make_engine, transactions
 from worker.settings import load_settings
 
@@ -33,6 +37,9 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASES = 16
+
+generated.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+generated.load_profile("unhurried")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,9 @@ def owner_transaction(database_url: str) -> Iterator[Transaction]:
 
 
 @pytest.fixture
-def redis_url(services: Server) -> Iterator[str]:
-    """An empty Redis database of this test process's own."""
+def redis_url(services: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty Redis database of this test process's own, which nobody in it gives up for being slow to answer."""
+    monkeypatch.setattr(locks, "TIMEOUT_SECONDS", PATIENCE_SECONDS)
     client = redis.Redis.from_url(services.redis_url)
     client.flushdb()
     yield services.redis_url

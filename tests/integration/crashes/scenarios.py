@@ -1,15 +1,12 @@
-"""What the processes of a stack do, each in a child process that may be killed at any point of it.
-
-The child is forked from a server that has imported everything, so that hundreds of them may live and die.
-"""
+"""What the processes of a stack do, each in a child process that may be killed at any point of it."""
 
 import json
-import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -19,8 +16,9 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tasks.intake.tasks import accept_job, drain_lane, sweep_lanes
-from tasks.schedules.tasks import tick_schedules
+from tasks.schedules import tasks as schedules
 from tests.factories import credit_args
+from tests.integration.crashes.children import SECONDS_MAX, begin
 from tests.integration.crashes.points import Point, Reach, Trail, around, redis_commands, statements
 from tests.integration.http.requests import CREDIT, SANDBOX, captured, job_headers, signed
 from tests.integration.http.serving import serving
@@ -28,9 +26,7 @@ from tests.waiting import until
 from worker.resources import Resources
 from worker.settings import load_settings
 
-SECONDS_MAX = 30
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pytest", __name__])
+NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 
 Acknowledge = Callable[[], None]
 """Called when the sender knows that it was heard, and so will not ask again."""
@@ -49,24 +45,10 @@ class Life:
 
 def live(scenario: str, environment: Mapping[str, str], chosen: Point | None = None) -> Life:
     """Run the scenario in a process of its own, which is killed at the chosen point."""
-    ours, theirs = PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=_child, args=(scenario, dict(environment), chosen, theirs))
-    child.start()
-    theirs.close()
-    said = list(_heard(ours))
-    child.join(SECONDS_MAX)
+    child = begin(_child, scenario, dict(environment), chosen)
+    said = list(child.heard())
     points = [one for one in said if isinstance(one, list)]
-    return Life(points[0] if points else [], child.exitcode, "acknowledged" in said)
-
-
-def _heard(ours: Connection) -> Iterator[object]:
-    """What the child says, until it ends."""
-    try:
-        while ours.poll(SECONDS_MAX):
-            yield ours.recv()
-    except EOFError:
-        return
-    raise AssertionError("a child neither ended nor died")
+    return Life(points[0] if points else [], child.exitcode(), "acknowledged" in said)
 
 
 def _child(scenario: str, environment: Mapping[str, str], chosen: Point | None, parent: Connection) -> None:
@@ -86,6 +68,16 @@ def message(task: "Task[..., None]", **arguments: object) -> Scenario:
         work = partial(task, **arguments)
         for step in (work, told) if task.acks_late else (told, work):
             step()
+
+    return run
+
+
+def at_noon(scenario: Scenario) -> Scenario:
+    """The same hour for all who play it: none of them comes to the next slot of a schedule."""
+
+    def run(trail: Trail, acknowledge: Acknowledge) -> None:
+        schedules.utc_now = lambda: NOON
+        scenario(trail, acknowledge)
 
     return run
 
@@ -132,5 +124,5 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "a drain": message(drain_lane, tenant="acme"),
     "a sweep": message(sweep_lanes),
-    "a tick": message(tick_schedules),
+    "a tick": at_noon(message(schedules.tick_schedules)),
 }

@@ -15,7 +15,7 @@ AWKWARD = st.sampled_from(
 READ = text("SELECT CAST(:texts AS text[]), CAST(:integers AS bigint[])")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.none() | AWKWARD | TEXTS), st.lists(st.integers(-BIGINT_MAX, BIGINT_MAX)))
 def test_what_went_in_comes_out(
     transaction: Transaction, words: list[str | None], numbers: list[int]

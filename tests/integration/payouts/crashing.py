@@ -3,7 +3,6 @@
 The points are found by watching what is done. A process may be killed there, or something may break there.
 """
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any
 from uuid import UUID
 
@@ -23,18 +21,14 @@ from tasks.payouts.attempts import attempt
 from tasks.payouts.dispatch import tick
 from tasks.payouts.hands import Accounts, Hands
 from tasks.payouts.resolving import resolve
+from tests.integration.crashes import children
+from tests.integration.crashes.children import Child
 from tests.integration.crashes.points import Point, Reach, Trail, around, redis_commands, statements
 from tests.integration.payouts.attempting import settings_of
 from worker.database import make_engine, transactions
 from worker.locks import PayoutLocks
 from worker.providers.payouts.accounts import PayoutAccount, PayoutAccounts
 from worker.providers.payouts.port import Answer, Instruction, Sighting
-
-SECONDS_MAX = 60
-PROCESSES = multiprocessing.get_context("forkserver")
-NOT_BEGUN = 255
-BEGINNINGS_MAX = 3
-PROCESSES.set_forkserver_preload(["pytest", __name__])
 
 Act = Callable[[Hands, UUID], object]
 ACTS: dict[str, Act] = {
@@ -113,44 +107,22 @@ class Life:
     exitcode: int | None
 
 
-@dataclass(frozen=True)
-class Child:
-    """A process at work, and what it will say of itself."""
-
-    process: BaseProcess
-    says: Connection
-
-    def ended(self) -> Life:
-        """Waits for its end."""
-        points: list[Point] = []
-        try:
-            assert self.says.poll(SECONDS_MAX), "a child neither ended nor died"
-            points = self.says.recv()
-        except EOFError:
-            pass
-        self.process.join(SECONDS_MAX)
-        return Life(points, self.process.exitcode)
-
-
 def begin(
     act: str, payout_id: UUID, now: datetime, place: Place, chosen: Point | None, number: signal.Signals
 ) -> Child:
     """Let a process of its own do it, which sends itself that signal at the chosen point."""
-    ours, theirs = PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=_child, args=(act, payout_id, now, place, chosen, number, theirs))
-    child.start()
-    theirs.close()
-    return Child(child, ours)
+    return children.begin(_child, act, payout_id, now, place, chosen, number)
+
+
+def ended(child: Child) -> Life:
+    """Waits for its end."""
+    said = [points for points in child.heard() if isinstance(points, list)]
+    return Life(said[0] if said else [], child.exitcode())
 
 
 def live(act: str, payout_id: UUID, now: datetime, place: Place, chosen: Point | None = None) -> Life:
-    """Do it in a process of its own, which is killed at the chosen point. One that the fork server could not begin
-    (it says 255, before anything is done) is begun again."""
-    for _ in range(BEGINNINGS_MAX):
-        life = begin(act, payout_id, now, place, chosen, signal.SIGKILL).ended()
-        if life.exitcode != NOT_BEGUN or life.points:
-            break
-    return life
+    """Do it in a process of its own, which is killed at the chosen point."""
+    return ended(begin(act, payout_id, now, place, chosen, signal.SIGKILL))
 
 
 def _child(

@@ -31,13 +31,14 @@ PIECES = st.one_of(
     st.text("0123456789", min_size=11, max_size=20),
     st.text("ABDE019 -:_.~é\n", max_size=12),
 )
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.lists(PIECES, max_size=3).map("".join))
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3)
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=SUPPRESSED, deadline=None)
 @given(
     name=st.sampled_from(["payouts.request", "payout", "wallets.credit"]),
     args=st.dictionaries(st.sampled_from(["destination", "owner", "iban", "reason"]), VALUES),
@@ -48,7 +49,7 @@ def test_both_doors_keep_the_same(transaction: Transaction, name: str, args: dic
     assert kept == redact(name, args)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=SUPPRESSED, deadline=None)
 @given(st.lists(PIECES | st.tuples(PIECES, PIECES).map(":".join), min_size=100, max_size=200))
 def test_the_database_knows_a_number_as_the_code_does(transaction: Transaction, texts: list[str]) -> None:
     with transaction() as session:

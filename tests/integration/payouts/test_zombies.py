@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 import redis
 
+from tests.integration.crashes.children import Child
 from tests.integration.crashes.points import Point
 from tests.integration.payouts.attempting import *  # noqa: F403 - the fixtures
 from tests.integration.payouts.attempting import Till
-from tests.integration.payouts.crashing import Child, Place, begin
+from tests.integration.payouts.crashing import Place, begin, ended
 from tests.waiting import until
 
 Freeze = Callable[[UUID], Child]
@@ -48,7 +49,7 @@ def is_stopped(pid: int | None) -> bool:
 def wake(child: Child) -> None:
     assert child.process.pid is not None
     os.kill(child.process.pid, signal.SIGCONT)
-    assert child.ended().exitcode == 0
+    assert ended(child).exitcode == 0
 
 
 def frozen_and_lost(till: Till, freeze: Freeze, destination: str = "ba_ada") -> tuple[UUID, Child]:
