@@ -7,6 +7,7 @@ job that emptied a wallet is a replay and not "insufficient funds".
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from models.errors import MalformedPosting
 from models.ledger.outcomes import AccountKey, Leg, Posting, Refused
@@ -30,16 +31,14 @@ class Account:
         return max(self.balance, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """A transaction that stands: in the ledger (`id` known) or decided earlier in this batch."""
 
     fingerprint: bytes
     id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry to write. `short_minor` > 0: the account went below zero by so much because it is in shadow."""
 
     account_id: int
@@ -50,8 +49,7 @@ class Entry:
     short_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Decided: to be written."""
 
     posting: Posting
@@ -97,13 +95,14 @@ class Batch:
             return Replay(key) if stands.fingerprint == fingerprint else _conflict(posting)
         if posting.requires and (posting.tenant, posting.requires) not in self.standing:
             return Refused("requirement_missing", {"requires": posting.requires})
-        decision = self._entries(posting)
-        if isinstance(decision, Refused):
-            return decision
-        for entry, leg_key in decision:
-            self.accounts[leg_key].balance = entry.balance_after_minor
+        running: dict[AccountKey, int] = {}
+        entries = self._entries(posting, running)
+        if isinstance(entries, Refused):
+            return entries
+        for account_key, balance in running.items():
+            self.accounts[account_key].balance = balance
         self.standing[key] = Standing(fingerprint, None)
-        return Write(posting, fingerprint, tuple(entry for entry, _ in decision))
+        return Write(posting, fingerprint, tuple(entries))
 
     def _decide_group(self, postings: Sequence[Posting]) -> list[Decision]:
         before = {key: self.accounts[key].balance for key in account_keys(postings)}
@@ -124,9 +123,9 @@ class Batch:
         )
         return Refused("group_refused") if fell else decision
 
-    def _entries(self, posting: Posting) -> list[tuple[Entry, AccountKey]] | Refused:
-        running: dict[AccountKey, int] = {}
-        entries: list[tuple[Entry, AccountKey]] = []
+    def _entries(self, posting: Posting, running: dict[AccountKey, int]) -> list[Entry] | Refused:
+        """The entries, and in `running` the balances after them."""
+        entries: list[Entry] = []
         for leg in posting.legs:
             for code, amount in self._split(posting.tenant, leg, running):
                 key = (posting.tenant, code, leg.currency)
@@ -135,27 +134,28 @@ class Batch:
                 if not -BIGINT_MAX <= after <= BIGINT_MAX:
                     return Refused("amount_out_of_range", {"currency": leg.currency})
                 running[key] = after
-                short = _short(account, amount, after)
-                entries.append((Entry(account.id, code, leg.currency, amount, after, short), key))
+                short = _short(account, amount, after) if after < 0 else 0
+                entries.append(Entry(account.id, code, leg.currency, amount, after, short))
         return self._refuse_overdrawn(running) or entries
 
-    def _split(self, tenant: str, leg: Leg, running: dict[AccountKey, int]) -> Iterator[tuple[str, int]]:
+    def _split(self, tenant: str, leg: Leg, running: dict[AccountKey, int]) -> Sequence[tuple[str, int]]:
         """The leg itself, or what the account can bear and the rest from its cover."""
+        if leg.cover is None or leg.amount_minor > 0:
+            return ((leg.code, leg.amount_minor),)
         key = (tenant, leg.code, leg.currency)
         account = self.accounts[key]
-        if leg.cover is None or leg.amount_minor > 0 or account.allow_overdraft or account.shadow:
-            yield leg.code, leg.amount_minor
-            return
+        if account.allow_overdraft or account.shadow:
+            return ((leg.code, leg.amount_minor),)
         borne = min(max(running.get(key, account.balance), 0), -leg.amount_minor)
-        if borne:
-            yield leg.code, -borne
-        if rest := -leg.amount_minor - borne:
-            yield leg.cover, -rest
+        parts = ((leg.code, -borne), (leg.cover, leg.amount_minor + borne))
+        return [(code, amount) for code, amount in parts if amount]
 
     def _refuse_overdrawn(self, running: dict[AccountKey, int]) -> Refused | None:
         for key, after in running.items():
+            if after >= 0:
+                continue
             account = self.accounts[key]
-            if after < 0 and not account.allow_overdraft and not account.shadow:
+            if not account.allow_overdraft and not account.shadow:
                 return Refused("insufficient_funds", {"currency": key[2], "short_minor": -after})
         return None
 
@@ -176,8 +176,9 @@ def _units(postings: Sequence[Posting]) -> Iterator[tuple[tuple[str, str | None]
 
 
 def _short(account: Account, amount: int, after: int) -> int:
+    """Of a balance below zero."""
     enforced_elsewhere = account.shadow and not account.allow_overdraft
-    return min(-after, -amount) if enforced_elsewhere and amount < 0 and after < 0 else 0
+    return min(-after, -amount) if enforced_elsewhere and amount < 0 else 0
 
 
 def _conflict(posting: Posting) -> Refused:

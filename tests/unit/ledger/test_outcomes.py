@@ -1,5 +1,7 @@
 """What a posting may be: whatever is unbalanced, empty or impossible is refused before the database hears of it."""
 
+import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -106,3 +108,17 @@ def test_a_fingerprint_is_the_same_in_every_process_for_ever() -> None:
 def test_text_of_any_kind_is_told_apart(kinds: list[str]) -> None:
     one, other = (replace(POSTING, kind=kind, subject=kind).fingerprint() for kind in kinds)
     assert one != other
+
+
+NAMES = st.text() | st.sampled_from(["", "null", '"', "\\", "\n", "\ud800", "\x7f", "é"])
+
+
+@given(NAMES, st.none() | NAMES, NAMES, st.none() | NAMES, st.integers(1, BIGINT_MAX))
+def test_a_fingerprint_is_of_the_json_that_it_is_said_to_be(
+    kind: str, subject: str | None, code: str, cover: str | None, amount: int
+) -> None:
+    parts = (Leg(code, "EUR", -amount, cover), Leg("house:promo", "EUR", amount))
+    asked = replace(POSTING, kind=kind, subject=subject, legs=parts)
+    listed = [[leg.code, leg.currency, leg.amount_minor, leg.cover] for leg in parts]
+    said = json.dumps([kind, subject, listed]).encode()
+    assert asked.fingerprint() == hashlib.sha256(said).digest()
