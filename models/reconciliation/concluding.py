@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.reconciliation.findings import SEEN_AGAIN, SEVERITY, Finding, record_findings
-from models.reconciliation.matching import Scope
+from models.reconciliation.scope import Scope
 
 RECONCILIATION = "reconciliation"
 """Who closes what has gone."""
@@ -81,12 +81,13 @@ CLOSE = text(f"""
                     WHERE status = 'matched' AND transaction_id IS NOT NULL))))
 """)
 
-# Of the checks that were asked, what is no longer broken.
+# Of the checks that were asked, what is no longer broken; what a check found about one provider, by a run of that one.
 MEND = text(f"""
     UPDATE reconciliation_findings SET state = 'closed', closed_at = :now, closed_by = '{RECONCILIATION}',
         reason = 'run ' || :run_id || ' found it in order'
     WHERE tenant = :tenant AND provider = :provider AND kind = 'invariant_broken' AND state = 'open'
         AND detail ->> 'check' = ANY(CAST(:checks AS text[])) AND fingerprint <> ALL(CAST(:broken AS text[]))
+        AND coalesce(detail ->> 'provider', :of) = :of
 """)
 
 COUNT_OPEN = text("""
@@ -108,17 +109,9 @@ class Conclusion:
 
 def conclude(session: Session, scope: Scope, *, now: datetime) -> Conclusion:
     """Write the findings of the lines in question, and close those that this run covers and did not find."""
-    values = {
-        "tenant": scope.tenant,
-        "provider": scope.provider,
-        "run_id": scope.run_id,
-        "now": now,
-        "deposit": f"deposit:{scope.provider}:",
-        "fee": f"fee:{scope.provider}:",
-    }
+    values = scope.values | {"now": now}
     rows = session.execute(CONCLUDE, values).all()
-    window = {"judged_from": scope.judged_from, "judged_until": scope.judged_until}
-    closed: int = session.execute(CLOSE, values | window).rowcount  # type: ignore[attr-defined]
+    closed: int = session.execute(CLOSE, values).rowcount  # type: ignore[attr-defined]
     opened, reopened, ignored = (sum(row[place] for row in rows) for place in (2, 3, 4))
     return Conclusion({row[0]: row[1] for row in rows}, opened, reopened, ignored, closed)
 
@@ -140,6 +133,7 @@ def conclude_checks(
     values = {
         "tenant": scope.tenant,
         "provider": provider,
+        "of": scope.provider,
         "run_id": scope.run_id,
         "now": now,
         "checks": list(asked),

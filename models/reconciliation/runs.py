@@ -56,7 +56,8 @@ END = text("""
     UPDATE reconciliation_runs SET state = :state, claimed_until = NULL, finished_at = :now, last_error = :last_error,
         records = :records, bad_rows = :bad_rows, matched = :matched, expected = :expected,
         findings_open = :findings_open, counts = CAST(:counts AS jsonb), totals = CAST(:totals AS jsonb),
-        checks = CAST(:checks AS jsonb)
+        checks = CAST(:checks AS jsonb), concluded_from = coalesce(:since, concluded_from),
+        concluded_until = coalesce(:until, concluded_until), concluded_id = coalesce(:last_id, concluded_id)
     WHERE id = :run_id AND claim_version = :version AND state = 'running'
     RETURNING id
 """)
@@ -74,6 +75,16 @@ LOAD = text("""
     SELECT * FROM reconciliation_runs
     WHERE tenant = :tenant AND provider = :provider AND business_date = :business_date
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """About which of the ledger's transactions a run has concluded: those that occurred in [since, until), as far as
+    they were there, up to `last_id`."""
+
+    since: datetime
+    until: datetime
+    last_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,9 @@ def renew_claim(session: Session, claim: Claim, *, seconds: float, now: datetime
     _written(claim, session.execute(RENEW, values).one_or_none())
 
 
-def end_run(session: Session, claim: Claim, ending: Ending, *, now: datetime) -> None:
+def end_run(
+    session: Session, claim: Claim, ending: Ending, *, now: datetime, concluded: Concluded | None = None
+) -> None:
     """Write how it ended and give the claim back, in the transaction of what it concluded. Raises ClaimLost."""
     values = {
         "run_id": claim.run_id,
@@ -141,6 +154,9 @@ def end_run(session: Session, claim: Claim, ending: Ending, *, now: datetime) ->
         "totals": json.dumps(ending.totals or {}),
         "checks": json.dumps(ending.checks),
         "last_error": ending.last_error,
+        "since": concluded and concluded.since,
+        "until": concluded and concluded.until,
+        "last_id": concluded and concluded.last_id,
     }
     _written(claim, session.execute(END, values).one_or_none())
 

@@ -54,6 +54,9 @@ reconciliation_runs = Table(
     Column("checks", JSONB, nullable=False, server_default=text("'[]'")),
     Column("report_path", Text),
     Column("last_error", Text),
+    Column("concluded_from", Instant),
+    Column("concluded_until", Instant),
+    Column("concluded_id", BigInteger),
     UniqueConstraint("tenant", "provider", "business_date"),
     CheckConstraint(f"state IN {RUN_STATES}", name="state"),
     CheckConstraint("(claimed_until IS NOT NULL) = (state = 'running')", name="claimed"),
@@ -63,6 +66,7 @@ reconciliation_runs = Table(
         "reconciliation_runs_due_idx", "due_at", postgresql_where=text("state IN ('pending', 'running', 'failed')")
     ),
 )  # fmt: skip
+"""`concluded_...`: it has concluded on the ledger's transactions that occurred in [from, until), up to that id."""
 
 provider_records = Table(
     "provider_records",
@@ -84,6 +88,18 @@ provider_records = Table(
     Index("provider_records_run_id_idx", "run_id", postgresql_using="brin"),
 )
 """What a provider told, one row per record and run; `reference` also where only `object_id` was told and is known."""
+
+reconciliation_pairs = Table(
+    "reconciliation_pairs",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("transaction_id", BigInteger, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "provider", "transaction_id"),
+)
+"""Ledger rows and the records that they were matched with, where no one window had both: it is remembered for ever."""
 
 reconciliation_bad_rows = Table(
     "reconciliation_bad_rows",

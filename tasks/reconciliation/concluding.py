@@ -9,14 +9,16 @@ from sqlalchemy.orm import Session
 
 from models.invariants import BROKEN_ROWS_MAX, Check, Invariant, ask
 from models.ledger.verify import INVARIANTS
-from models.reconciliation import matching
 from models.reconciliation.concluding import Conclusion, conclude, conclude_checks, count_open
 from models.reconciliation.findings import Finding
-from models.reconciliation.matching import Fee, Sum, Survey
-from models.reconciliation.runs import end_run
+from models.reconciliation.matching import Sum, match
+from models.reconciliation.runs import Concluded, end_run
+from models.reconciliation.scope import allow_long_statements
 from models.reconciliation.staging import take_file
 from models.reconciliation.strangers import KIND as UNKNOWN_EVENT
 from models.reconciliation.strangers import Strangers, look_for_strangers
+from models.reconciliation.surveying import Survey
+from models.reconciliation.unbooked import Fee, unbooked_fees
 from tasks.reconciliation.fees import BATCH_ROWS, book_fees
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.run import LEDGER, STATEMENT_SECONDS, Run
@@ -26,11 +28,11 @@ from worker.providers.records.port import SourceFailed
 TOTALS_ADD_UP = "reconciliation_totals_add_up"
 
 
-def book_all_fees(run: Run) -> None:
+def book_all_fees(run: Run, found: Survey) -> None:
     """Read in one transaction, posted in others: nobody waits for the clearing account while a feed is read."""
     with (
         run.transaction() as reading,
-        closing(matching.unbooked_fees(reading, run.scope, BATCH_ROWS)) as unbooked,
+        closing(unbooked_fees(reading, run.scope, BATCH_ROWS, told_again=found.told_again)) as unbooked,
     ):
         for fees in unbooked:
             run.fees_booked += _book(run, fees)
@@ -52,7 +54,7 @@ def _ask(run: Run, invariants: Sequence[Invariant]) -> Sequence[Check]:
     with run.transaction() as session:
         run.renew(session, STATEMENT_SECONDS)
     with run.transaction() as session:
-        matching.allow_long_statements(session)
+        allow_long_statements(session)
         return ask(session, invariants, run.claim.tenant, now=run.clock())
 
 
@@ -60,7 +62,7 @@ def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunR
     """Matching, findings and the end of the run: all of it or nothing."""
     with run.transaction() as session:
         run.renew(session, STATEMENT_SECONDS)
-        sums = matching.match(session, run.scope, found)
+        sums = match(session, run.scope, found)
         totals = add_up(sums)
         now = run.clock()
         concluded = conclude(session, run.scope, now=now)
@@ -82,8 +84,14 @@ def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunR
             checks=checks,
         )
         _take_file(session, run, now)
-        end_run(session, run.claim, report.ending(), now=now)
+        end_run(session, run.claim, report.ending(), now=now, concluded=_concluded(run, found))
     return report
+
+
+def _concluded(run: Run, found: Survey) -> Concluded:
+    """What was still on its way is not."""
+    scope = run.scope
+    return Concluded(scope.judged_from, min(scope.judged_until, scope.settled_before), found.last_id)
 
 
 def strangers_of(run: Run, session: Session, *, now: datetime) -> Strangers:

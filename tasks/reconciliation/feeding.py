@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from models.reconciliation import matching
-from models.reconciliation.matching import Survey
+from models.reconciliation.scope import allow_long_statements
 from models.reconciliation.staging import clear_stage, keep_bad_rows, stage, taken_by
-from tasks.reconciliation.policy import KEPT, is_truncated
+from models.reconciliation.surveying import Survey, newest_night, runs_since, survey
+from tasks.reconciliation.policy import KEPT, forgotten_before, is_truncated
 from tasks.reconciliation.run import STAGING_SECONDS, STATEMENT_SECONDS, File, Run
 from worker.providers.records.port import BadRow, Record, RecordSource, SourceFailed, Window
 
@@ -21,22 +21,30 @@ def file_of(source: RecordSource) -> File | None:
 
 
 def refuse_taken(run: Run, file: File) -> None:
-    """The same file again belongs to the run that took it; and what the other files told is part of the feed."""
+    """The same file again belongs to the run that took it."""
     claim = run.claim
     with run.transaction() as session:
         taker = taken_by(session, claim.tenant, claim.provider, file.digest)
-        since = claim.business_date - KEPT
-        also = matching.earlier_runs(session, claim.run_id, claim.tenant, claim.provider, since=since)
     if taker not in (None, claim.run_id):
         raise SourceFailed(f"the file {file.name} was taken before, by run {taker}")
-    run.scope = replace(run.scope, also=also)
+
+
+def recall_nights(run: Run) -> None:
+    """What other nights were told, of other times; and where each is told a file of its own, that is all one feed."""
+    claim = run.claim
+    with run.transaction() as session:
+        concluded = newest_night(session, claim.tenant, claim.provider)
+        newest = max(claim.business_date, concluded or claim.business_date)
+        runs = runs_since(session, claim.run_id, claim.tenant, claim.provider, since=newest - KEPT)
+    gone = forgotten_before(newest, run.tenant.timezone)
+    run.scope = replace(run.scope, runs=runs, of_files=run.file is not None, forgotten_before=gone)
 
 
 def stage_feed(run: Run, source: RecordSource) -> None:
     """Everything the provider tells, in chunks: memory holds one."""
     with run.transaction() as session:
         run.renew(session, STATEMENT_SECONDS)
-        matching.allow_long_statements(session)
+        allow_long_statements(session)
         clear_stage(session, run.claim.run_id)
     window = Window(run.night.fetched_from, run.night.fetched_until)
     told = iter(source.read(window))
@@ -61,8 +69,8 @@ def look_over(run: Run) -> Survey:
     since = run.night.judged_from if run.file is None else run.night.starts_at
     with run.transaction() as session:
         run.renew(session, STATEMENT_SECONDS)
-        matching.allow_long_statements(session)
-        found = matching.survey(session, run.scope, since=since, of_file=run.file is not None)
+        allow_long_statements(session)
+        found = survey(session, run.scope, since=since, of_file=run.file is not None)
     if found.staged != run.records:
         raise SourceFailed(
             f"{run.records} records were told, {found.staged} are staged: the database lost some"

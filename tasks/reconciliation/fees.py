@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from models.ledger.codes import clearing_code, house_code, key_part
 from models.ledger.outcomes import Created, Leg, Posting
 from models.ledger.posting import post
-from models.reconciliation.matching import Fee
+from models.reconciliation.unbooked import Fee
 
 FEES = house_code("fees")
 BATCH_ROWS = 500

@@ -73,6 +73,11 @@ def due_dates(
     return [newest - timedelta(days=back) for back in reversed(range(nights))]
 
 
+def forgotten_before(newest: date, timezone: str) -> datetime:
+    """Of what happened before this moment no record need be there any more, once this date was the last concluded."""
+    return _instant(newest - KEPT, time(), timezone)
+
+
 def settled_before(now: datetime, grace_seconds: int) -> datetime:
     """What moved after this moment may still be on its way to the other side."""
     return now - timedelta(seconds=grace_seconds)

@@ -7,9 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models.reconciliation import matching
-from models.reconciliation.matching import Scope
 from models.reconciliation.runs import Claim, renew_claim
+from models.reconciliation.scope import STATEMENT_SECONDS_MAX, Scope
 from models.tenants import Tenant
 from tasks.reconciliation.outcome import RunReport, State
 from tasks.reconciliation.policy import Night
@@ -17,7 +16,7 @@ from worker.database import Transaction
 
 STAGING_SECONDS = 180
 """The claim while records stream in: longer than a source may take for a page."""
-STATEMENT_SECONDS = matching.STATEMENT_SECONDS_MAX + 60
+STATEMENT_SECONDS = STATEMENT_SECONDS_MAX + 60
 """The claim while one statement works."""
 LEDGER = "ledger"
 """What broken invariants are filed under: the ledger belongs to no provider."""

@@ -14,11 +14,11 @@ from datetime import date
 import structlog
 
 from models.base import require_aware
-from models.reconciliation import matching
 from models.reconciliation.concluding import count_open
-from models.reconciliation.matching import Scope, Survey
 from models.reconciliation.runs import ClaimLost, claim_run, end_run
+from models.reconciliation.scope import Scope, allow_long_statements
 from models.reconciliation.staging import forget_records
+from models.reconciliation.surveying import Survey
 from models.tenants import Tenant, load_tenant
 from tasks.reconciliation.concluding import (
     book_all_fees,
@@ -27,9 +27,9 @@ from tasks.reconciliation.concluding import (
     strangers_of,
     unknown_events,
 )
-from tasks.reconciliation.feeding import file_of, is_short, look_over, refuse_taken, stage_feed
+from tasks.reconciliation.feeding import file_of, is_short, look_over, recall_nights, refuse_taken, stage_feed
 from tasks.reconciliation.outcome import RunReport
-from tasks.reconciliation.policy import KEPT, Night, lookback_for, night_of, settled_before
+from tasks.reconciliation.policy import KEPT, Night, forgotten_before, lookback_for, night_of, settled_before
 from tasks.reconciliation.run import LEDGER, STAGING_SECONDS, Clock, Run
 from worker.database import Transaction
 from worker.providers.records.port import RecordSource, SourceFailed
@@ -101,6 +101,7 @@ def _claim(
         judged_from=night.judged_from,
         judged_until=night.ends_at,
         settled_before=settled_before(now, tenant.policy.reconcile_grace_seconds),
+        forgotten_before=forgotten_before(business_date, tenant.timezone),
     )
     return Run(transaction, clock, claim, tenant, night, scope)
 
@@ -108,11 +109,12 @@ def _claim(
 def _work(run: Run, source: RecordSource, *, with_checks: bool, even_if_short: bool) -> RunReport:
     if run.file is not None:
         refuse_taken(run, run.file)
+    recall_nights(run)
     stage_feed(run, source)
     found = look_over(run)
     if is_short(run, found) and not even_if_short:
         return _truncate(run, found)
-    book_all_fees(run)
+    book_all_fees(run, found)
     checks = check_invariants(run) if with_checks else ()
     report = match_and_conclude(run, found, checks)
     _forget(run)
@@ -157,7 +159,7 @@ def _forget(run: Run) -> None:
     """Let go of what is older than anything a night looks back to."""
     claim = run.claim
     with run.transaction() as session:
-        matching.allow_long_statements(session)
+        allow_long_statements(session)
         forget_records(session, claim.tenant, claim.provider, before=claim.business_date - KEPT)
 
 

@@ -12,7 +12,8 @@ SIDES: Sequence[Side] = ("provider", "ledger")
 
 @dataclass(frozen=True, slots=True)
 class SideTotal:
-    """One side of one currency: rows and minor units, of what is judged. `repeated` are records told twice in one feed.
+    """One side of one currency: rows and minor units, of what is judged. `repeated` are records that the
+    feed tells again: of each the newest telling is judged, the others count here.
 
     Minor units are signed as what they add to what the provider owes us.
     """

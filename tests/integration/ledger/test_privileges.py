@@ -32,6 +32,7 @@ MAY_INSERT = {
     "reconciliation_bad_rows",
     "reconciliation_files",
     "reconciliation_findings",
+    "reconciliation_pairs",
     "reconciliation_runs",
     "schedule_slots",
     "tenants",

@@ -77,6 +77,15 @@ def test_a_payout_that_came_back_on_one_side_only_is_a_status_mismatch(books: Bo
     assert report.adds_up
 
 
+def test_a_payout_that_we_know_nothing_of_is_told_although_it_came_back(books: Books) -> None:
+    """Money left without us: that it is here again does not make it known."""
+    out = record("po", -300, "payout")
+    back = record("po", 300, "payout", NOON + timedelta(hours=2), record_id="back")
+    report = books.run(out, back)
+    assert (report.findings, report.adds_up) == ({"missing_in_ledger": 1, "status_mismatch": 1}, True)
+    assert {one["subject"] for one in books.findings()} == {"payout:sandbox:po"}
+
+
 def test_a_payout_that_left_twice_is_a_duplicate(books: Books) -> None:
     payout_id = paid(books)
     out = record(f"po-{payout_id}-1", -300, "payout")

@@ -1,23 +1,19 @@
-"""A run's life: claimed by one, killed anywhere, told too little, told rubbish, told twice."""
+"""A run's life: claimed by one, told too little, told rubbish, its invariants asked."""
 
-import gc
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
 
 from models.errors import UnknownTenant
+from models.reconciliation.findings import Finding, record_findings
 from models.reconciliation.runs import ClaimLost, claim_run, load_run, plan_run, renew_claim
 from tasks.reconciliation.service import RunReport, reconcile
-from tests.integration.crashes.points import Died, Point, Trail, statements
-from tests.integration.reconciliation.books import NIGHT, NOON, Books, Told, ToldFile, record
+from tests.integration.reconciliation.books import NIGHT, NOON, Books, Told, record
 from worker.providers.records.port import BadRow, Record, Window
 
 BAD = BadRow(7, "rec_9;;deposit\0", "no amount")
@@ -236,88 +232,28 @@ def test_broken_invariants_are_findings_until_they_are_mended(books: Books, owne
     assert (mended.closed, mended.findings, mended.findings_open) == (1, {}, 0)
 
 
+def test_sums_of_another_provider_are_mended_by_its_own_run_only(books: Books) -> None:
+    """As are another tenant's."""
+    check = "reconciliation_totals_add_up"
+    for tenant, provider in (("acme", "stripe"), ("acme", "sandbox"), ("globex", "sandbox")):
+        detail = {"check": check, "provider": provider}
+        subject = f"run:9 {provider}"
+        wrong = Finding(tenant, "ledger", "invariant_broken", subject, None, "EUR", detail, check)
+        with books.transaction() as session:
+            record_findings(session, [wrong], now=books.now)
+    report = books.run(with_checks=True)
+    assert (report.closed, report.findings_open) == (1, 1)
+    assert [one["detail"]["provider"] for one in books.findings()] == ["stripe"]
+    assert len(replace(books, tenant="globex").findings()) == 1
+    assert replace(books, provider="stripe").run().closed == 1
+
+
 def test_old_records_are_let_go_and_young_ones_kept(books: Books) -> None:
     for days in (0, 14, 15):
         night = NIGHT + timedelta(days=days)
         books.later(days=days).run(record(f"r{days}", 5, at=NOON + timedelta(days=days)), night=night)
     kept = books.rows("SELECT record_id FROM provider_records ORDER BY 1")
     assert [row["record_id"] for row in kept] == ["rec_deposit_r14", "rec_deposit_r15"]
-
-
-def test_a_file_is_known_by_its_digest(books: Books) -> None:
-    told = [record("r", 500)]
-    books.moved("r", 500)
-    assert books.run_from(ToldFile(told)).exit_code == 0
-    assert books.run_from(ToldFile(told)).exit_code == 0
-    other = books.run_from(ToldFile(told), night=NIGHT + timedelta(days=1))
-    assert (other.state, other.error) == (
-        "failed",
-        f"the file batch.csv was taken before, by run {of(books)['id']}",
-    )
-    assert books.rows("SELECT rows FROM reconciliation_files") == [{"rows": 1}]
-
-
-def test_what_earlier_files_told_is_part_of_the_feed(books: Books) -> None:
-    """Each night has a file of its own, and looks back at days that other files told."""
-    next_noon = NOON + timedelta(days=1)
-    for reference, at in (("a", NOON), ("b", next_noon)):
-        books.moved(reference, 500, at=at)
-    assert books.run_from(ToldFile([record("a", 500)])).matched == 1
-    second = ToldFile([record("b", 500, at=next_noon)], digest="d2")
-    report = books.run_from(second, night=NIGHT + timedelta(days=1))
-    assert (report.findings, report.matched, report.adds_up) == ({}, 2, True)
-
-
-def test_a_row_of_a_file_that_is_older_than_the_window_is_judged(books: Books) -> None:
-    long_ago = NOON - timedelta(days=30)
-    books.moved("known", 5, at=long_ago)
-    report = books.run_from(ToldFile([record("known", 5, at=long_ago), record("alien", 6, at=long_ago)]))
-    assert (report.findings, report.matched, report.adds_up) == ({"missing_in_ledger": 1}, 1, True)
-    assert [one["detail"]["reference"] for one in books.findings()] == ["alien"]
-
-
-@contextmanager
-def dying(engine: Engine, point: Point | None) -> Iterator[Trail]:
-    def die() -> None:
-        raise Died
-
-    trail = Trail(point, die)
-    with statements(engine, trail.reach), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # the dead close nothing
-        yield trail
-        gc.collect()
-
-
-def night(books: Books) -> RunReport:
-    told = [record("r", 500, fee_minor=17), record("s", 70), record("t", 5, fee_minor=1)]
-    return books.run(*told, BAD)
-
-
-def test_killed_anywhere_and_run_again_it_is_one_run(books: Books, engine: Engine) -> None:
-    """One night per point: the process dies there, and another takes over once the claim has run out."""
-    for provider in ("first", "watched"):  # the first opens the house's account
-        other = replace(books, provider=provider)
-        other.moved("r", 500)
-        with dying(engine, None) as trail:
-            assert night(other).findings == {"missing_in_ledger": 2}
-    assert len(trail.points) > 40
-    for number, point in enumerate(trail.points):
-        again = replace(books, provider=f"p{number}")
-        again.moved("r", 500)
-        with dying(engine, point), pytest.raises(Died):
-            night(again)
-        report = night(again.later(minutes=12))
-        assert report.state == "done", point
-        assert report.findings == {"missing_in_ledger": 2}, point
-        rows = again.rows(
-            "SELECT state, times_seen FROM reconciliation_findings WHERE provider = :p", p=again.provider
-        )
-        assert {row["state"] for row in rows} == {"open"}
-        assert len(rows) == 2
-        fees = again.rows(
-            "SELECT count(*) AS n FROM ledger_transactions WHERE subject LIKE :s", s=f"fee:{again.provider}:%"
-        )
-        assert fees == [{"n": 2}]
 
 
 def test_nights_are_apart(books: Books) -> None:

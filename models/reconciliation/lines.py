@@ -1,0 +1,69 @@
+"""What a line is, in SQL: one movement of money between us and the provider, as one of the two sides has it.
+
+`side` is 1 as the provider told it, -1 as the ledger has it; amounts are signed as what they add to what the provider
+owes us. A record's fee is a line of its own (`part` 2). The names that begin with a colon are those of Scope.
+"""
+
+# Kind of a ledger transaction -> kind of line.
+KIND = """
+    CASE t.kind WHEN 'deposit.captured' THEN 'deposit' WHEN 'hold.captured' THEN 'payout' WHEN 'fee.booked' THEN 'fee'
+        WHEN 'deposit.refunded' THEN 'refund' WHEN 'deposit.charged_back' THEN 'chargeback'
+        WHEN 'deposit.refund_reversed' THEN 'refund' WHEN 'deposit.chargeback_reversed' THEN 'chargeback'
+        WHEN 'deposit.capture_reversed' THEN 'deposit' WHEN 'payout.returned' THEN 'payout' ELSE 'other' END
+"""
+
+# What the ledger moved through the provider's clearing account. A payout is known to the provider by the reference of
+# the attempt that it took; whatever else has no reference there is known by its subject.
+OURS = f"""
+    SELECT -1 AS side, {KIND} AS kind,
+        coalesce(p.reference, CASE WHEN starts_with(t.subject, :deposit) THEN substr(t.subject, length(:deposit) + 1)
+            WHEN starts_with(t.subject, :fee) THEN substr(t.subject, length(:fee) + 1) END,
+            t.subject, 'transaction ' || t.id) AS reference,
+        a.currency, -e.amount_minor AS amount_minor, t.occurred_at AS at, t.id AS transaction_id, t.subject
+    FROM accounts a
+    JOIN ledger_entries e ON e.account_id = a.id
+    JOIN ledger_transactions t ON t.id = e.transaction_id AND t.tenant = :tenant
+    LEFT JOIN payout_attempts p ON p.outcome IN ('paid', 'returned') AND p.payout_id =
+        CASE WHEN t.kind IN ('hold.captured', 'payout.returned')
+            AND t.subject ~ '^hold\\:[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
+            THEN CAST(substr(t.subject, 6) AS uuid) END
+    WHERE a.tenant = :tenant AND a.code = :clearing
+"""  # noqa: S608 - put together from constants, as all statements of this room
+
+# What the provider told: each record, and the fee that it kept for it.
+THEIRS = """
+    SELECT 1 AS side, 1 AS part, r.kind,
+        CASE WHEN r.kind = 'fee' THEN r.record_id ELSE coalesce(r.reference, 'record ' || r.record_id) END AS reference,
+        r.currency, r.amount_minor, r.occurred_at AS at, r.record_id, r.run_id, r.status, r.line
+    FROM provider_records r WHERE {which} AND r.amount_minor <> 0
+    UNION ALL
+    SELECT 1, 2, 'fee', r.record_id, r.fee_currency, -r.fee_minor, r.occurred_at, r.record_id, r.run_id, r.status,
+        r.line
+    FROM provider_records r WHERE {which} AND r.fee_minor <> 0
+"""
+KEY = "kind, reference, currency, amount_minor"
+"""Lines of both sides that have these in common agree."""
+
+IN_WINDOW = "at >= :fetched_from AND at < :fetched_until"
+JUDGED = "at >= :judged_from AND at < :judged_until"
+# A row of a file that is older than anything this run asked for is told now or never.
+JUDGED_TOLD = f"({JUDGED} OR at < :fetched_from)"
+
+# What the provider tells of the window, some of it perhaps again and again.
+TELLINGS = """
+    (r.run_id = :run_id OR (r.run_id = ANY(CAST(:also AS bigint[])) AND r.occurred_at >= :fetched_from
+        AND r.occurred_at < :fetched_until))
+"""
+# A record is its id: of several tellings the newest counts, which stands in the file of the latest business date, and
+# there the furthest down. Only looked at where something is told again, and then a sort of the whole feed.
+STALE = f"""
+    SELECT id FROM (
+        SELECT r.ctid AS id, row_number() OVER (PARTITION BY r.record_id
+            ORDER BY array_position(CAST(:runs AS bigint[]), r.run_id) DESC, r.line DESC NULLS LAST, r.ctid DESC)
+            AS nth
+        FROM provider_records r WHERE :told_again AND {TELLINGS}) tellings
+    WHERE nth > 1
+"""  # noqa: S608
+FRESH = "(NOT :told_again OR r.ctid NOT IN (SELECT id FROM stale))"
+FEED = f"{TELLINGS} AND {FRESH}"
+"""Each record of the feed once. Goes with a CTE `stale`, which is STALE."""
