@@ -64,11 +64,17 @@ def new_accounts(keys: Collection[AccountKey]) -> dict[str, Any]:
 
 def find_transactions(session: Session, postings: Sequence[Posting]) -> dict[TransactionKey, Standing]:
     """What stands under the keys of the postings, and under those that they require."""
-    keys = dict.fromkeys((posting.tenant, posting.key) for posting in postings)
-    keys |= dict.fromkeys((posting.tenant, posting.requires) for posting in postings if posting.requires)
-    tenants, names = zip(*keys, strict=True)
+    tenants, names = zip(*transaction_keys(postings), strict=True)
     rows = session.execute(FIND_TRANSACTIONS, {"tenants": texts(tenants), "keys": texts(names)}).all()
     return {(tenant, key): Standing(bytes(fingerprint), row_id) for row_id, tenant, key, fingerprint in rows}
+
+
+def transaction_keys(postings: Sequence[Posting]) -> Collection[TransactionKey]:
+    """The keys of the postings, and those that they require: each once."""
+    keys = dict.fromkeys((posting.tenant, posting.key) for posting in postings)
+    return keys | dict.fromkeys(
+        (posting.tenant, posting.requires) for posting in postings if posting.requires
+    )
 
 
 def _accounts(session: Session, query: TextClause, keys: Collection[AccountKey]) -> dict[AccountKey, Account]:
