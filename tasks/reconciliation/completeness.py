@@ -3,10 +3,9 @@
 The key is the webhook door's, so a webhook that arrives after all is a duplicate, and the other way round.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -19,6 +18,7 @@ from worker.database import Transaction
 from worker.http.recording import Delivery, Submission, recording
 from worker.providers.port import MalformedEvent
 from worker.providers.records.events import ListedEvent
+from worker.providers.records.port import SourceFailed
 from worker.settings import ProviderSettings
 
 CHUNK_EVENTS = 200
@@ -65,16 +65,33 @@ def fill_gaps(
 ) -> Sweep:
     """Accept what is missing, in the list's order, chunk by chunk. Safe to repeat and to be killed anywhere.
 
-    Raises SourceFailed, as the list does; what was accepted before stays.
+    Raises SourceFailed, as the list does; all that it told before is accepted.
     """
     found = Sweep()
-    rest = iter(listed)
-    while chunk := list(islice(rest, CHUNK_EVENTS)):
+    for chunk in _chunks(listed):
         heard = [one for event in chunk if (one := _heard(tenant, account, event)) is not None]
         with transaction() as session:
             missed = _accept_missing(session, tenant, account.name, heard, now)
         found += Sweep(len(chunk), missed, len(chunk) - len(heard))
     return found
+
+
+def _chunks(listed: Iterable[ListedEvent]) -> Iterator[list[ListedEvent]]:
+    """Of CHUNK_EVENTS. Where the list fails, first what it told by then."""
+    chunk: list[ListedEvent] = []
+    failed: SourceFailed | None = None
+    try:
+        for event in listed:
+            chunk.append(event)
+            if len(chunk) == CHUNK_EVENTS:
+                yield chunk
+                chunk = []
+    except SourceFailed as error:
+        failed = error
+    if chunk:
+        yield chunk
+    if failed is not None:
+        raise failed
 
 
 def _heard(tenant: str, account: ProviderSettings, event: ListedEvent) -> _Heard | None:

@@ -7,7 +7,7 @@ The run alone decides; what stands around it may fail, and is told in the log.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -125,17 +125,19 @@ def _sweep(hands: Hands, run: RunName, account: ProviderSettings) -> Sweep | Non
         listed = missed_events(account, since, until, hands.patience)
         found = fill_gaps(hands.transaction, run.tenant, account, listed, now=hands.clock())
     except (SourceFailed, SettingsError) as error:
-        log.warning("reconciliation.sweep_failed", **_facts(run), cause=str(error))
-        return None
+        cause = str(error)
+    except Exception as error:  # noqa: BLE001 - a list that cannot be kept is no reason to compare nothing
+        cause = describe_error(error)
+    else:
+        _tell(run, found)
+        return found
+    log.warning("reconciliation.sweep_failed", **_facts(run), cause=cause)
+    return None
+
+
+def _tell(run: RunName, found: Sweep) -> None:
     if found.missed or found.unreadable:
-        log.warning(
-            "reconciliation.webhooks_missed",
-            **_facts(run),
-            listed=found.listed,
-            missed=found.missed,
-            unreadable=found.unreadable,
-        )
-    return found
+        log.warning("reconciliation.webhooks_missed", **_facts(run), **asdict(found))
 
 
 def _window(hands: Hands, run: RunName) -> tuple[datetime, datetime]:
