@@ -42,7 +42,7 @@ _TWICE: LiteralString = f"SELECT 1 {_FROM} GROUP BY legacy.{{key}} HAVING count(
 _COUNT: LiteralString = f"SELECT count(*) {_FROM} LIMIT $1"
 _LOOSE_COLLATION: LiteralString = """
     SELECT 1 FROM pg_collation JOIN pg_namespace ON pg_namespace.oid = collnamespace
-    WHERE NOT collisdeterministic AND (SELECT pg_collation_for(legacy.{key}) FROM (
+    WHERE NOT collisdeterministic AND (SELECT pg_collation_for(legacy.{key}) COLLATE "C" FROM (
 {query}
     ) AS legacy LIMIT $1) IN (quote_ident(collname), quote_ident(nspname) || '.' || quote_ident(collname))
 """
