@@ -11,8 +11,9 @@ def json_schema(name: str, ref_template: str = "#/components/schemas/{model}") -
     A field that is left out has no value, so no defaults are shown.
     """
     schema = JOBS[name].model_json_schema(ref_template=ref_template)
-    for field in schema["properties"].values():
-        field.pop("default", None)
+    for part in (schema, *schema.get("$defs", {}).values()):
+        for field in part["properties"].values():
+            field.pop("default", None)
     return schema
 
 

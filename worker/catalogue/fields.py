@@ -1,8 +1,16 @@
 """The kinds of value that arguments are made of: strict, bounded, and free of what PostgreSQL cannot hold."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 
 from models.money import BIGINT_MAX, CURRENCIES
 
@@ -14,6 +22,31 @@ class Arguments(BaseModel):
     """Arguments of a job: exact JSON types, unknown fields refused, frozen."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class SparseArguments(Arguments):
+    """Arguments of which some may be left out (`OrLeftOut`); null is no way of leaving one out."""
+
+    @model_validator(mode="after")
+    def _nothing_is_null(self) -> Self:
+        if any(getattr(self, name) is None for name in self.model_fields_set):
+            raise ValueError("Leave out what has no value, or does not change: null is not a value here.")
+        return self
+
+
+class _NullNotShown:
+    """Keeps null, by which a schema knows that a field was left out, from those who read the schema.
+
+    A union with a hidden None would do the same, and would put its branches into the pointers of errors.
+    """
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        [shown] = [one for one in handler(core)["anyOf"] if one != {"type": "null"}]
+        return dict(shown)
+
+
+T = TypeVar("T")
+OrLeftOut = Annotated[T | None, _NullNotShown()]
 
 
 def _known_currency(code: str) -> str:

@@ -4,9 +4,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
-from pydantic.json_schema import SkipJsonSchema
 
-from worker.catalogue.fields import AmountMinor, Arguments, Currency, Event, Owner, Placement, Reason
+from worker.catalogue.fields import (
+    AmountMinor,
+    Arguments,
+    Currency,
+    Event,
+    OrLeftOut,
+    Owner,
+    Placement,
+    Reason,
+    SparseArguments,
+)
 
 AWARDS_MAX = 10_000
 
@@ -107,7 +116,7 @@ class WalletAward(Arguments):
         return self
 
 
-class WalletConfigure(Arguments):
+class WalletConfigure(SparseArguments):
     """Changes what an owner may do. With a currency, `allow_overdraft` concerns that wallet only. Audited."""
 
     model_config = ConfigDict(
@@ -118,14 +127,12 @@ class WalletConfigure(Arguments):
     )
 
     owner: Owner
-    currency: Currency | SkipJsonSchema[None] = None
-    allow_overdraft: bool | SkipJsonSchema[None] = None
-    kyc_status: Literal["unverified", "pending", "verified", "rejected"] | SkipJsonSchema[None] = None
+    currency: OrLeftOut[Currency] = None
+    allow_overdraft: OrLeftOut[bool] = None
+    kyc_status: OrLeftOut[Literal["unverified", "pending", "verified", "rejected"]] = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if any(getattr(self, name) is None for name in self.model_fields_set):
-            raise ValueError("Leave out what does not change: null is not a value here.")
         if self.allow_overdraft is None and self.kyc_status is None:
             raise ValueError("Nothing to change: give allow_overdraft, kyc_status, or both.")
         return self

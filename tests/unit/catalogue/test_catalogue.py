@@ -266,3 +266,12 @@ def test_whatever_comes_is_parsed_or_refused(args: dict[str, Any]) -> None:
             parse(name, args)
         except InvalidArguments:
             continue
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("allow_overdraft", 1), ("kyc_status", "perhaps"), ("currency", "eur")]
+)
+def test_what_may_be_left_out_is_pointed_at_like_all_else(field: str, value: object) -> None:
+    args = {"owner": "a", "kyc_status": "verified", field: value}
+    assert pointers_of("wallets.configure", args) == [f"/{field}"]
+    assert '"null"' not in json.dumps(json_schema("wallets.configure"))
