@@ -82,7 +82,7 @@ def said(outcome: PostingOutcome) -> object:
 )
 @given(
     before=BATCHES,
-    batches=BATCHES,
+    batches=BATCHES.filter(bool),
     shadow=st.booleans(),
     shadow_before=st.booleans(),
     overdraft=st.booleans(),
@@ -146,6 +146,16 @@ def test_a_rehearsal_sees_the_ledger_and_what_it_rehearsed_before(transaction: T
     again = rehearsed(transaction, debit("ada", 8, "k2"), debit("ada", 9, "k2"), debit("ada", 3, "k3"))
     assert again[0] == Replayed(0, ())
     assert words(again) == ["replayed", "idempotency_conflict", "insufficient_funds"]
+
+
+@pytest.mark.parametrize(("shadow", "expected"), [(True, "created"), (False, "insufficient_funds")])
+def test_a_wallet_that_is_yet_to_open_opens_in_the_mode_that_is_asked_for(
+    transaction: Transaction, shadow: bool, expected: str
+) -> None:
+    for _ in range(2):
+        with transaction() as session:
+            asked = [debit("ada", 10, f"k{uuid4()}")]
+            assert words(rehearse(session, asked, backfill_id=RUN, shadow=shadow)) == [expected]
 
 
 def test_rehearsals_know_nothing_of_each_other(transaction: Transaction) -> None:
