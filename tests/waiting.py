@@ -19,3 +19,19 @@ def until(look: Callable[[], Found], *, within_seconds: float = PATIENCE_SECONDS
         )
         time.sleep(0.02)
     return found
+
+
+def insisting(
+    act: Callable[[], object], look: Callable[[], Found], *, every_seconds: float = 10.0, what: str = ""
+) -> Found:
+    """Acts, and again every so often, until `look` answers: for messages that may be lost by right, as nudges are."""
+    acted_at = float("-inf")
+
+    def acted() -> Found:
+        nonlocal acted_at
+        if time.monotonic() - acted_at >= every_seconds:
+            act()
+            acted_at = time.monotonic()
+        return look()
+
+    return until(acted, what=what)

@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from ops.doctor import examine
+from ops.doctor.findings import Finding
 from tests.integration.doctor.patient import CONFIG, Environment, ticked, without_redis
 from tests.integration.intake.processes import worker
 from tests.integration.payouts.histories import Histories
+from tests.waiting import until
 from worker.database import Transaction
 
 PAYS_OUT = CONFIG + 'base_url = "http://127.0.0.1:1"\napi_key = "env:ACME_SECRET"\n'
@@ -115,6 +117,11 @@ def test_what_is_held_back_on_purpose_or_under_way_is_not_late(
     assert not any("nobody dispatches" in said for _, said, _ in found(environment))
 
 
+def queues(environment: Environment) -> list[Finding]:
+    """What is told of the queues; nothing while no worker answers."""
+    return [one for one in examine(environment) if one.check == "queues"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "verdict"), [((), "ok"), (("-Q", "intake,celery,reconciliation"), "problem")]
 )
@@ -127,7 +134,7 @@ def test_a_queue_without_a_worker_is_a_problem(
 ) -> None:
     ticked(transaction)
     with worker({**os.environ, **environment}, tmp_path, *arguments):
-        [told] = [one for one in examine(environment) if one.check == "queues"]
+        [told] = until(lambda: queues(environment), what="a worker's answer")
     assert told.verdict == verdict
     if verdict == "problem":
         assert told.found == "no worker takes from: notifications, payouts"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.waiting import until
 
-STOP_SECONDS = 60
+STOP_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def worker(environment: dict[str, str], folder: Path, *arguments: str) -> Iterat
     with celery(
         ["worker", "-l", "info", "--without-gossip", "--without-mingle", *arguments], environment, folder
     ) as running:
-        until(lambda: "ready." in running.printed(), within_seconds=60, what="the worker")
+        until(lambda: "ready." in running.printed(), what="the worker")
         yield running
 
 
@@ -69,5 +69,5 @@ def worker(environment: dict[str, str], folder: Path, *arguments: str) -> Iterat
 def beat(environment: dict[str, str], folder: Path, name: str = "beat") -> Iterator[CeleryProcess]:
     """A Beat with a schedule file of its own."""
     with celery(["beat", "-l", "info", "-s", str(folder / name)], environment, folder) as running:
-        until(lambda: "beat: Starting" in running.printed(), within_seconds=60, what="Beat")
+        until(lambda: "beat: Starting" in running.printed(), what="Beat")
         yield running

@@ -122,14 +122,14 @@ def test_two_callers_with_the_same_keys_in_opposite_order_agree_on_one_job_each(
     answers: list[list[Accepted | Rejected]] = []
 
     def call(mine: list[JobRequest]) -> None:
-        together.wait(10)
+        together.wait(60)
         answers.append(accept_now(transaction, mine, now))
 
     threads = [Thread(target=call, args=(requests[:: (-1) ** n],)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert len(answers) == 4
     assert sum(isinstance(a, Accepted) and not a.duplicate for each in answers for a in each) == 300
     assert len(job_rows(transaction)) == 300

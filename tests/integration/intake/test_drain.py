@@ -68,7 +68,7 @@ def test_two_drains_at_once_on_one_lane_do_each_job_once_in_order(
     reports: list[DrainReport] = []
 
     def work() -> None:
-        together.wait(10)
+        together.wait(60)
         reports.append(
             drain(transaction, tenant, routing=routing(a=Effects()), clock=lambda: now, seconds_max=60)
         )
@@ -77,7 +77,7 @@ def test_two_drains_at_once_on_one_lane_do_each_job_once_in_order(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert len(reports) == 4
     assert effects(transaction) == keys
     assert sum(report.claimed for report in reports) == 1000
