@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
+from ops.doctor.backfills import check_backfills
 from ops.doctor.backlog import check_backlog, check_beat
 from ops.doctor.findings import Finding, first_line, ok, problem, warning
 from ops.doctor.nights import check_nights
@@ -83,6 +84,7 @@ def _looks(connection: Connection, settings: Settings) -> Iterator[Finding]:
     yield from check_backlog(connection)
     yield from check_payouts(connection, settings)
     yield from check_nights(connection, settings)
+    yield from check_backfills(connection)
 
 
 def _version(connection: Connection) -> Finding:

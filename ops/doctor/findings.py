@@ -100,4 +100,7 @@ def _secrets(settings: Settings) -> set[str]:
         for provider in tenant.providers.values():
             keys = [provider.api_key] if provider.api_key else []
             found |= {secret.get_secret_value() for secret in (*provider.webhook_secrets, *keys)}
+        for source in tenant.backfills.values():
+            if source.url and (password := urlsplit(source.url.get_secret_value()).password):
+                found |= {password, unquote(password)}
     return found

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.jobs.outcomes import UNKNOWN_NAME
 from worker.catalogue import JOBS, PROVIDER_EVENT
+from worker.http.backfill_gauges import BackfillSnapshot, look_at_backfills, show_backfills
 from worker.http.night_gauges import NightSnapshot, look_at_nights, show_nights
 from worker.http.payout_gauges import PayoutSnapshot, look_at_payouts, show_payouts
 from worker.http.probing import Probe
@@ -63,6 +64,7 @@ class Snapshot:
 
     payouts: PayoutSnapshot
     nights: NightSnapshot
+    backfills: BackfillSnapshot
     tenants: Rows
     open_jobs: Rows
     parked: Rows
@@ -92,6 +94,7 @@ def _look(engine: Engine) -> Snapshot:
         return Snapshot(
             look_at_payouts(connection),
             look_at_nights(connection),
+            look_at_backfills(connection),
             *(
                 _rows(connection, sql)
                 for sql in (TENANTS, OPEN_JOBS, PARKED, OUTCOMES, MISMATCHES, LAST_VERIFY)
@@ -125,6 +128,7 @@ def _shown(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _last_verify(snapshot.last_verify)
     yield from show_payouts(snapshot.payouts)
     yield from show_nights(snapshot.nights)
+    yield from show_backfills(snapshot.backfills)
 
 
 def _paused(tenants: Rows) -> Metric:

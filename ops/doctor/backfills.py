@@ -1,0 +1,60 @@
+"""Backfills: none has stopped without a person's asking for it, and none waits for a worker."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from models.backfills.runs import Run, find_runs
+from ops.doctor.findings import Finding, ok, problem, warning
+
+UNTAKEN_MAX = timedelta(seconds=60)
+"""A batch that is due for longer and has nobody waits for a worker, or for Beat."""
+RUNS_MAX = 50
+OPEN = ("pending", "running", "paused", "failed")
+
+WAYS_ON = {
+    "source_changed": "put the file back that it began with and resume it, or cancel it and start one of the new file",
+    "source_failed": "put the source right",
+    "batch_failed": "find the cause in the workers' log",
+}
+TAKE = "see that Beat runs and a worker takes the queue 'backfills' (celery -A worker worker -Q backfills)"
+
+
+def check_backfills(connection: Connection) -> Iterator[Finding]:
+    """Each that is open; one line when there is none."""
+    now = datetime.now(UTC)
+    with Session(connection) as session:
+        runs = find_runs(session, states=OPEN, limit=RUNS_MAX)
+    if not runs:
+        yield ok("backfills", "none is open")
+    for run in runs:
+        yield judge(run, now)
+
+
+def judge(run: Run, now: datetime) -> Finding:
+    """What is to be said of an open run. Pure."""
+    name = f"{run.tenant} {run.kind} {run.id}"
+    resume = f"ledgerbeat backfill resume {run.id} --reason ..."
+    why = f" ({run.last_error})" if run.last_error else ""
+    if run.state == "failed":
+        return problem(
+            "backfills", f"{name} has failed{why}", f"put its cause right, then: {resume}, or cancel it"
+        )
+    if run.state == "paused":
+        return _paused(run, name, why, resume)
+    since = max(run.next_batch_at, run.claimed_until or run.next_batch_at)
+    if now - since > UNTAKEN_MAX:
+        return problem("backfills", f"{name} is {run.state} and nobody works on it", TAKE)
+    return ok("backfills", f"{name} is {run.state}")
+
+
+def _paused(run: Run, name: str, why: str, resume: str) -> Finding:
+    if run.pause_code == "asked":
+        return ok("backfills", f"{name} is paused, as somebody asked")
+    if run.pause_code == "cap_reached":
+        cap = f"{resume} --max-amount-minor ..., or cancel it"
+        return warning("backfills", f"{name} has reached its cap of {run.max_amount_minor}", cap)
+    way = WAYS_ON.get(str(run.pause_code), "put its cause right")
+    return problem("backfills", f"{name} is paused: {run.pause_code}{why}", f"{way}; then: {resume}")
