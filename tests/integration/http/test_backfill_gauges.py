@@ -31,7 +31,14 @@ def begun(transaction: Transaction, *, dry_run: bool = False, tenant: str = "acm
 def test_how_backfills_stand_and_what_became_of_their_rows(
     client: httpx.Client, transaction: Transaction, tenant: str
 ) -> None:
-    counts = {"rows_read": 21, "posted": 6, "replayed": 5, "unchanged": 4, "quarantined": 3, "waiting": 3}
+    counts: dict[str, Any] = {
+        "rows_read": 21,
+        "posted": 6,
+        "replayed": 5,
+        "unchanged": 4,
+        "quarantined": 3,
+        "waiting": 3,
+    }
     begun(transaction, state="running", **counts)
     begun(transaction, state="done", finished_at=datetime.now(UTC), rows_read=1, posted=1)
     begun(transaction, dry_run=True, state="running", rows_read=99, posted=99)
