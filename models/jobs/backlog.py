@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from models.base import require_aware
 
 PARKED_WARNING = timedelta(hours=24)
 PARKED_PROBLEM = timedelta(hours=72)
@@ -29,6 +31,15 @@ OVERDUE = text("""
     FROM jobs WHERE state IN ('cooling', 'parked')
 """)
 
+# The next of each lane, and the most overdue of those that a sweep should have woken: one index probe each, however
+# long the lanes are.
+OLDEST_DUE = text("""
+    SELECT least(
+        (SELECT min(next.due_at) FROM tenants t CROSS JOIN LATERAL (
+            SELECT due_at FROM jobs WHERE tenant = t.tenant AND state = 'queued' ORDER BY seq LIMIT 1) AS next),
+        (SELECT min(due_at) FROM jobs WHERE state IN ('cooling', 'parked')))
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -49,6 +60,12 @@ def waiting(session: Session) -> Sequence[Waiting]:
 def overdue_seconds(session: Session) -> float:
     """For how long the most overdue of the cooling and parked jobs should have been woken; not positive: none."""
     return float(session.execute(OVERDUE).scalar_one())
+
+
+def due_seconds(session: Session, *, now: datetime) -> float:
+    """For how long the oldest due job of all lanes waits; 0 when none does. Costs a few index probes."""
+    oldest = session.execute(OLDEST_DUE).scalar_one()
+    return 0.0 if oldest is None else max(0.0, (require_aware(now) - oldest).total_seconds())
 
 
 def ageing(state: str, age: timedelta) -> str:
