@@ -1,0 +1,78 @@
+"""The README's settings are read by the code that reads yours."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ops.bootstrap import ROOT
+from tests.unit.records.reports import EVER, settled
+from tests.unit.records.reports import adyen_file as write_adyen
+from worker.providers.records.port import Record
+from worker.providers.records.registry import file_source, files
+from worker.settings import Settings, load_settings
+
+README = (ROOT / "README.md").read_text()
+HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
+WEBHOOK = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ACCOUNTS = """
+[tenants.acme.providers.adyen]
+adapter = "adyen"
+webhook_secrets = ["env:ADYEN"]
+[tenants.acme.providers.bank]
+adapter = "sandbox"
+webhook_secrets = ["env:BANK"]
+"""
+ROWS = (
+    "Id;Booked;Amount;Currency;Type;Our reference;Their id;Fee;Status",
+    "r-1;14.03.2026 12:30;12,50;EUR;SALE;order-1;tx-1;0,25;OK",
+    "r-2;14.03.2026 12:31;2,50;EUR;REFUND;order-1;tx-2;;OK",
+    "r-3;14.03.2026 12:32;2,50;EUR;REFUND;order-1;tx-3;;REVERSED",
+    "r-4;14.03.2026 12:33;1,00;EUR;SOMETHING;;;;OK",
+)
+
+
+def example(section: str) -> str:
+    """The TOML that stands under this heading."""
+    [_, text] = re.split(rf"^#+ {section}$", README, flags=re.MULTILINE)
+    found = re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found, section
+    return found[1]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Those of the chapter on records, whose files lie in a folder of the test's."""
+    told = ACCOUNTS + example("Where records come from").replace("/srv/reports", str(tmp_path))
+    (tmp_path / "ledgerbeat.toml").write_text(told)
+    secrets = {"ADYEN": HEX, "BANK": WEBHOOK}
+    return load_settings({"LEDGERBEAT_CONFIG": str(tmp_path / "ledgerbeat.toml")} | secrets)
+
+
+def test_the_records_of_the_readme_can_be_read(settings: Settings, tmp_path: Path) -> None:
+    bank = settings.tenants["acme"].providers["bank"]
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "2026-03-14.csv").write_text("\n".join(ROWS))
+    [source] = files(bank)
+    found = list(source.read(EVER))
+    assert all(isinstance(one, Record) for one in found), found
+    records = [one for one in found if isinstance(one, Record)]
+    assert [(one.kind, one.amount_minor, one.fee_minor, one.reference) for one in records] == [
+        ("deposit", 1250, 25, "order-1"),
+        ("refund", -250, 0, "order-1"),
+        ("refund", 250, 0, "order-1"),
+        ("other", 100, 0, None),
+    ]
+    assert records[0].occurred_at == datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
+
+
+def test_adyens_report_needs_no_columns(settings: Settings, tmp_path: Path) -> None:
+    told = settings.tenants["acme"].providers["adyen"].records
+    assert told is not None
+    path = write_adyen(tmp_path, [settled()])
+    source = file_source(told.format, path, told.columns, ZoneInfo(told.timezone))
+    [record] = source.read(EVER)
+    assert isinstance(record, Record)
+    assert (record.kind, record.amount_minor, record.fee_minor) == ("deposit", 1250, 40)
