@@ -15,7 +15,7 @@ from sqlalchemy import text
 from models.reconciliation.due import RunName
 from models.reconciliation.runs import load_run
 from models.steps import run
-from tasks.reconciliation.completeness import CHUNK_EVENTS, LISTED, Sweep, fill_gaps
+from tasks.reconciliation.completeness import CHUNK_EVENTS, Sweep, fill_gaps
 from tasks.reconciliation.hands import Hands
 from tasks.reconciliation.nightly import Told as NightTold
 from tasks.reconciliation.nightly import run_night
@@ -31,6 +31,7 @@ from worker.http.recording import recording
 from worker.http.webhooks import submission
 from worker.providers.records.asking import Patience
 from worker.providers.records.events import ListedEvent, missed_events
+from worker.providers.records.gaps import LISTED
 from worker.providers.records.port import SourceFailed
 from worker.providers.registry import receive
 from worker.settings import ProviderSettings, TenantSettings
