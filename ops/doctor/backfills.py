@@ -10,7 +10,9 @@ from models.backfills.runs import Run, find_runs
 from ops.doctor.findings import Finding, ok, problem, warning
 
 UNTAKEN_MAX = timedelta(seconds=60)
-"""A batch that is due for longer and has nobody waits for a worker, or for Beat."""
+"""One that is due for longer and has not begun waits for a worker, or for Beat."""
+STILL_MAX = timedelta(minutes=10)
+"""One that has begun, and whose next batch is due for longer, is worked on by nobody. Batches take seconds."""
 RUNS_MAX = 50
 OPEN = ("pending", "running", "paused", "failed")
 
@@ -44,8 +46,8 @@ def judge(run: Run, now: datetime) -> Finding:
         )
     if run.state == "paused":
         return _paused(run, name, why, resume)
-    since = max(run.next_batch_at, run.claimed_until or run.next_batch_at)
-    if now - since > UNTAKEN_MAX:
+    due_at = max(run.next_batch_at, run.last_batch_at or run.next_batch_at)
+    if now - due_at > (UNTAKEN_MAX if run.started_at is None else STILL_MAX):
         return problem("backfills", f"{name} is {run.state} and nobody works on it", TAKE)
     return ok("backfills", f"{name} is {run.state}")
 

@@ -54,13 +54,21 @@ def test_one_that_nobody_takes_is_a_problem(
     assert "celery -A worker worker -Q backfills" in fix
 
 
-@pytest.mark.parametrize("changed", ["claimed_until", "next_batch_at"])
-def test_one_that_is_claimed_or_rests_is_fine(
-    environment: Environment, run_id: str, transaction: Transaction, changed: str
+@pytest.mark.parametrize(("age", "verdict"), [(90, "ok"), (590, "ok"), (610, "problem")])
+def test_one_that_has_begun_may_take_its_time(
+    environment: Environment, run_id: str, transaction: Transaction, age: int, verdict: str
 ) -> None:
     now = datetime.now(UTC)
-    change(transaction, state="running", next_batch_at=now - 90 * SECONDS)
-    change(transaction, **{changed: now + 20 * SECONDS})
+    begun_at, turn_until = now - 5000 * SECONDS, now + 20 * SECONDS
+    change(transaction, state="running", started_at=begun_at, next_batch_at=begun_at)
+    change(transaction, last_batch_at=now - age * SECONDS, claimed_until=turn_until)
+    judged, said, _ = found(environment)
+    assert (judged, said.startswith(f"acme postings {run_id} is running")) == (verdict, True)
+
+
+def test_one_that_rests_is_fine(environment: Environment, run_id: str, transaction: Transaction) -> None:
+    now = datetime.now(UTC)
+    change(transaction, state="running", started_at=now - 5000 * SECONDS, next_batch_at=now + 5 * SECONDS)
     assert found(environment)[:2] == ("ok", f"acme postings {run_id} is running")
 
 
