@@ -19,10 +19,11 @@ from sqlalchemy.engine import make_url
 from ops.compose.make_secrets import make_secrets
 from ops.embedded import EmbeddedServices
 from ops.embedded.binaries import find_postgres
+from ops.embedded.ports import free_port
 from tests.unit.compose.reading import ROOT, services
 
 PORTS = ("8080", "5555", "8090")
-HEALTHY_SECONDS_MAX = 60
+HEALTHY_SECONDS_MAX = 180
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Installation:
 
 
 def _quiet(command: list[str], environment: dict[str, str]) -> int:
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
     return done.returncode
 
 
@@ -102,7 +103,7 @@ def _install(folder: Path, superuser_url: str, redis_url: str) -> Installation:
     (secrets / "redis_url").write_text(redis_url)
     example = (ROOT / "ops/compose/ledgerbeat.toml").read_text()
     (folder / "ledgerbeat.toml").write_text(example.replace("/run/secrets", str(secrets)))
-    ports = {port: _free_port() for port in PORTS}
+    ports = {port: free_port() for port in PORTS}
     superuser = superuser_url.replace("postgresql+psycopg:", "postgresql:")
     return Installation(secrets, folder, superuser, urls["owner"], urls["app"], ports)
 
@@ -127,10 +128,3 @@ def _moved(secret: Path, address: str) -> str:
     url = secret.read_text().strip().replace("postgres:5432", address)
     secret.write_text(url)
     return url
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

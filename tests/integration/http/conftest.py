@@ -1,11 +1,11 @@
 """A shim of the test's own, and a client for it."""
 
-import socket
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from ops.embedded import ports
 from tests.integration.http.serving import serving, settings
 
 
@@ -25,7 +25,4 @@ def client(shim: str) -> Iterator[httpx.Client]:
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return ports.free_port()

@@ -21,7 +21,7 @@ def account(
         api_key=SecretStr(api_key),
         webhook_secrets=(SecretStr(SECRETS[adapter]),),
     )
-    return made.model_copy(update={"timeout_seconds": 5.0} | more)
+    return made.model_copy(update={"timeout_seconds": 60.0} | more)
 
 
 def order(**more: Any) -> Instruction:

@@ -9,6 +9,7 @@ from ops.sandbox.config import SandboxConfig
 from tests.integration.providers.accounts import account, order
 from tests.integration.providers.replaying import Replaying, Reply
 from tests.integration.sandbox.running import API_KEY, Sandbox, running_sandbox
+from tests.waiting import until
 from worker.providers.payouts import registry
 from worker.providers.payouts.port import (
     Answer,
@@ -89,7 +90,9 @@ def test_each_fault_is_told_for_what_it_proves(
 @pytest.mark.parametrize(("fault", "left"), [("timeout_before", 0), ("timeout_after", 1), ("slow:20", 1)])
 def test_no_answer_in_time_is_in_doubt(sandbox: Sandbox, fault: str, left: int) -> None:
     assert impatient(sandbox).send(order(destination=f"fault:{fault}")) == InDoubt("timeout")
-    assert sandbox.truth("payouts", "7f3a-1").get("left", (0, {}))[0] == left
+    until(
+        lambda: sandbox.truth("payouts", "7f3a-1").get("left", (0, {}))[0] == left, what="what the call did"
+    )
 
 
 def test_a_key_that_holds_another_payout_is_in_doubt_not_declined(

@@ -22,7 +22,7 @@ DESTINATIONS = {"sandbox": "bank-1", "stripe": "acct_1/ba_1", "adyen": "SE123"}
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 
 
-def provider_at(adapter: Adapter, url: str, timeout_seconds: float = 5.0) -> PayoutProvider:
+def provider_at(adapter: Adapter, url: str, timeout_seconds: float = 60.0) -> PayoutProvider:
     return registry.build(
         account(adapter, url, "k" * 20, timeout_seconds=timeout_seconds, source_account="BA1")
     )
@@ -47,7 +47,7 @@ def plain_port() -> Iterator[int]:
         thread = threading.Thread(target=_answer_plainly, args=(server,))
         thread.start()
         yield server.getsockname()[1]
-        thread.join(10)
+        thread.join(60)
 
 
 def _answer_plainly(server: socket.socket) -> None:
@@ -100,7 +100,7 @@ def test_whatever_breaks_after_the_first_byte_is_in_doubt(
     server: Replaying, adapter: Adapter, breaks: Break, code: str
 ) -> None:
     server.says(Reply(breaks=breaks, raw=b'{"id": "po_1"'))
-    provider = provider_at(adapter, server.url, 0.4 if code == "timeout" else 5.0)
+    provider = provider_at(adapter, server.url, 0.4 if code == "timeout" else 60.0)
     assert provider.send(order_for(adapter)) == InDoubt(code)
     assert len(server.seen) == 1
     sighting = provider.look_up("7f3a-1", since=NOW, destination=DESTINATIONS[adapter])
@@ -178,7 +178,7 @@ def test_many_threads_share_a_provider(server: Replaying) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert answers == [NotSent("http_429")] * 16
 
 

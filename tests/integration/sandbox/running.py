@@ -3,7 +3,6 @@
 import base64
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from standardwebhooks import Webhook
 
 from ops.sandbox.app import create_app
 from ops.sandbox.config import SandboxConfig
+from tests.waiting import PATIENCE_SECONDS, until
 
 API_KEY = "sk_test_sandbox"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
@@ -45,7 +45,7 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(5)
+        self._thread.join(60)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self
@@ -95,7 +95,9 @@ class Sandbox(httpx.Client):
 
     def flush(self) -> None:
         """Returns when every webhook has gone its way."""
-        assert self.post("/_flush", json={}).json() == {"idle": True, "pending": 0}
+        assert self.post(
+            "/_flush", json={"timeout_seconds": PATIENCE_SECONDS}, timeout=2 * PATIENCE_SECONDS
+        ).json() == {"idle": True, "pending": 0}
 
     def truth(self, kind: str, reference: str) -> dict[str, Any]:
         flows: dict[str, Any] = (
@@ -126,18 +128,16 @@ def running_sandbox(config: SandboxConfig) -> Iterator[Sandbox]:
         with Sandbox(
             base_url=f"http://127.0.0.1:{_port(server)}",
             headers={"Authorization": f"Bearer {API_KEY}"},
-            timeout=10,
+            timeout=PATIENCE_SECONDS,
             trust_env=False,
         ) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 def _port(server: uvicorn.Server) -> int:
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: server.started, what="the sandbox's start")
     port: int = server.servers[0].sockets[0].getsockname()[1]
     return port

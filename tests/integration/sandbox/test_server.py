@@ -1,7 +1,6 @@
 """The sandbox provider as a server: who gets in, what it refuses, its settings, and its life as a process."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,8 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ops.embedded.ports import free_port
 from ops.sandbox.config import ConfigError, SandboxConfig
 from tests.integration.sandbox.running import API_KEY, SECRET, Receiver, Sandbox
+from tests.waiting import PATIENCE_SECONDS
 
 RUN = "import sys; from ops.sandbox.server import run; run('127.0.0.1', int(sys.argv[1]), *sys.argv[2:6])"
 
@@ -109,16 +110,9 @@ def test_a_process_keeps_its_state_over_a_clean_stop(tmp_path: Path, receiver: R
     assert set(receiver.types()) == {"payout.submitted", "payout.paid", "deposit.captured"}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def start(command: list[str], client: httpx.Client) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(command)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             client.get("/healthz")
@@ -132,4 +126,4 @@ def start(command: list[str], client: httpx.Client) -> subprocess.Popen[bytes]:
 
 def stop(process: subprocess.Popen[bytes]) -> int:
     process.send_signal(signal.SIGTERM)
-    return process.wait(10)
+    return process.wait(60)

@@ -108,7 +108,7 @@ def test_a_receiver_that_never_answers_does_not_hold_up_the_stop(config: Sandbox
             sandbox.deposit("d-1")
             assert sandbox.post("/_flush", json={"timeout_seconds": 0.2}).json()["idle"] is False
             began = time.monotonic()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < config.delivery_timeout_seconds
 
 
 def test_hundreds_of_deposits_each_sent_twice_arrive(sandbox: Sandbox, receiver: Receiver) -> None:

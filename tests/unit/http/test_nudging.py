@@ -1,7 +1,6 @@
 """Nudges happen elsewhere: gathered, and never in anyone's way."""
 
 import threading
-import time
 from collections.abc import Collection
 
 from tests.waiting import until
@@ -13,16 +12,15 @@ def test_tenants_are_gathered_while_a_nudge_hangs() -> None:
 
     def nudge(tenants: Collection[str]) -> None:
         calls.append(set(tenants))
-        gate.wait(5)
+        gate.wait(60)
 
     thread = NudgeThread(nudge)
     thread.start()
     thread.hand_over({"acme"})
     until(lambda: calls)
-    started = time.monotonic()
     for n in range(1000):
         thread.hand_over({f"tenant-{n % 3}"})
-    assert time.monotonic() - started < 4
+    assert calls == [{"acme"}], "handing over waits for nothing"
     gate.set()
     until(lambda: len(calls) == 2)
     thread.stop()

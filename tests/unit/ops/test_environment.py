@@ -96,7 +96,7 @@ def test_an_environment_that_lacks_a_locked_package_is_not_in_step(checkout: Pat
 def hold(root: Path, holding: object, release: object) -> None:
     with locked(root):
         holding.set()  # type: ignore[attr-defined] # an Event of the spawn context
-        release.wait(8)  # type: ignore[attr-defined]
+        release.wait(60)  # type: ignore[attr-defined]
 
 
 def test_of_two_setups_the_second_waits(checkout: Path) -> None:
@@ -106,14 +106,14 @@ def test_of_two_setups_the_second_waits(checkout: Path) -> None:
     free.set()
     first = spawn.Process(target=hold, args=(checkout, holding, release))
     first.start()
-    assert holding.wait(8)
+    assert holding.wait(60)
     second = spawn.Process(target=hold, args=(checkout, done, free))
     second.start()
     assert not done.wait(0.5)
     release.set()
-    assert done.wait(8)
+    assert done.wait(60)
     for process in (first, second):
-        process.join(8)
+        process.join(60)
         assert process.exitcode == 0
 
 

@@ -50,7 +50,7 @@ def supervise(tmp_path: Path, said: list[str]) -> Iterator[Callable[..., Supervi
 
 @pytest.fixture
 def process(tmp_path: Path) -> Callable[..., Process]:
-    def process(name: str, code: str = SERVE, *, grace: float = 5.0, start: float = 8.0) -> Process:
+    def process(name: str, code: str = SERVE, *, grace: float = 60.0, start: float = 60.0) -> Process:
         mark = tmp_path / f"{name}.up"
         return Process(
             name,
@@ -99,7 +99,7 @@ def test_what_dies_is_started_again(
     supervisor.start()
     before, other = pid_of(supervisor, "web"), pid_of(supervisor, "other")
     supervisor.kill("web")
-    assert wait_until(lambda: supervisor.pid("web") not in {None, before}, 5)
+    assert wait_until(lambda: supervisor.pid("web") not in {None, before}, 60)
     assert any(line.startswith("web: ended by SIGKILL, starting again in 0.5 s") for line in said)
     assert (supervisor.restarts("web"), supervisor.restarts("other"), supervisor.pid("other")) == (
         1,
@@ -114,7 +114,7 @@ def test_one_that_keeps_dying_is_tried_less_and_less_often_and_never_given_up(
     (tmp_path / "sick.up").touch()
     supervisor = supervise(process("sick", FAIL))
     supervisor.start()
-    assert wait_until(lambda: supervisor.restarts("sick") == 2, 8)
+    assert wait_until(lambda: supervisor.restarts("sick") >= 2, 60)
     waits = [line.split(" in ")[1].split(" s")[0] for line in said if "starting again" in line]
     assert waits[:2] == ["0.5", "1"]
     assert "sick: ended with code 3, starting again" in "\n".join(said)
@@ -190,4 +190,4 @@ time.sleep(600)
         assert parent.stdout is not None
         pids = json.loads(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
-    assert wait_until(lambda: not any(alive(pid) for pid in pids.values()), 8)
+    assert wait_until(lambda: not any(alive(pid) for pid in pids.values()), 60)
