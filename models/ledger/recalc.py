@@ -5,9 +5,10 @@ does: while they are, no entry of theirs can be added. Running balances (`balanc
 is wrong there is told, and stays.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -44,12 +45,9 @@ class BrokenRun:
 
 
 # A sum of entries that the CHECK accounts_not_overdrawn refuses, or that no bigint holds, cannot be written.
-DRIFTED = text("""
+_DRIFTED = """
     WITH chosen AS MATERIALIZED (
-        SELECT * FROM accounts
-        WHERE (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
-            AND (CAST(:owner AS text) IS NULL OR owner = :owner)
-            AND id > :after AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(CAST(:ids AS bigint[])))
+        SELECT * FROM accounts WHERE {chosen}
     ), sums AS (
         SELECT account_id, sum(amount_minor) AS total FROM ledger_entries
         WHERE account_id IN (SELECT id FROM chosen) GROUP BY 1
@@ -60,7 +58,19 @@ DRIFTED = text("""
     FROM chosen c LEFT JOIN sums s ON s.account_id = c.id
     WHERE c.balance_minor <> coalesce(s.total, 0)
     ORDER BY c.id LIMIT :rows
-""")
+"""
+
+DRIFTED = text(
+    _DRIFTED.format(
+        chosen="""(CAST(:tenant AS text) IS NULL OR tenant = :tenant)
+            AND (CAST(:owner AS text) IS NULL OR owner = :owner) AND id > :after"""
+    )
+)
+DRIFTED_OF = text(_DRIFTED.format(chosen="id = ANY(CAST(:ids AS bigint[]))"))
+
+_ACCOUNTS = "FROM accounts WHERE tenant = :tenant AND (CAST(:owner AS text) IS NULL OR owner = :owner)"
+COUNT_ACCOUNTS = text(f"SELECT count(*) {_ACCOUNTS}")
+ACCOUNTS = text(f"SELECT id {_ACCOUNTS} AND id > :after ORDER BY id LIMIT :rows")
 
 BROKEN_RUNS = text("""
     SELECT a.id, a.tenant, count(*), min(x.id) FROM (
@@ -87,7 +97,30 @@ def find_drift(
     session: Session, *, tenant: str | None = None, owner: str | None = None, after: int = 0
 ) -> list[Drift]:
     """Up to ROWS_MAX drifted accounts, of all, of a tenant or of an owner, by id; `after` continues. Reads only."""
-    return _drifted(session, tenant=tenant, owner=owner, after=after, ids=None)
+    rows = session.execute(DRIFTED, {"tenant": tenant, "owner": owner, "after": after, "rows": ROWS_MAX})
+    return _drifts(rows)
+
+
+def count_accounts(session: Session, tenant: str, *, owner: str | None = None) -> int:
+    """How many accounts a tenant, or one of its owners, has."""
+    return int(session.execute(COUNT_ACCOUNTS, {"tenant": tenant, "owner": owner}).scalar_one())
+
+
+def account_ids(
+    session: Session, tenant: str, *, owner: str | None = None, after: int = 0, rows: int = ROWS_MAX
+) -> list[int]:
+    """The next accounts by id, drifted or not; `after` continues."""
+    values = {"tenant": tenant, "owner": owner, "after": after, "rows": rows}
+    return list(session.execute(ACCOUNTS, values).scalars())
+
+
+def drift_of(session: Session, account_ids: Collection[int], *, lock: bool = False) -> list[Drift]:
+    """Those of them that have drifted, by id. With `lock` the accounts are held until the transaction ends, so that it
+    stays as it is told."""
+    ids = sorted(account_ids)
+    if lock:
+        session.execute(LOCK, {"ids": ids})
+    return _drifts(session.execute(DRIFTED_OF, {"ids": ids, "rows": len(ids)}))
 
 
 def find_broken_runs(
@@ -105,9 +138,7 @@ def repair(
 
     What has not drifted (any more) or is not repairable is left as it is.
     """
-    ids = sorted(account_ids)
-    session.execute(LOCK, {"ids": ids})
-    drifted = _drifted(session, tenant=None, owner=None, after=0, ids=ids)  # anew: the rows are ours only now
+    drifted = drift_of(session, account_ids, lock=True)  # anew: the rows are ours only now
     wrong = [one for one in drifted if one.repairable]
     columns = {"ids": [one.account_id for one in wrong], "balances": [one.entries_minor for one in wrong]}
     session.execute(SET_RIGHT, columns)
@@ -130,11 +161,7 @@ def repair(
     return wrong
 
 
-def _drifted(
-    session: Session, *, tenant: str | None, owner: str | None, after: int, ids: Collection[int] | None
-) -> list[Drift]:
-    values = {"tenant": tenant, "owner": owner, "after": after, "rows": ROWS_MAX}
-    rows = session.execute(DRIFTED, {**values, "ids": None if ids is None else list(ids)})
+def _drifts(rows: Iterable[Any]) -> list[Drift]:
     return [
         Drift(
             one.id,
