@@ -59,6 +59,11 @@ class FileSource:
         with self._opened() as (file, _):
             self._begun(file)
 
+    def header(self) -> str | None:
+        """The line that names a CSV file's columns; None for JSON lines. Raises SourceFailed."""
+        with self._opened() as (file, _):
+            return self._begun(file).header
+
     def extent(self) -> Extent:
         """Hashes the whole file. Raises SourceFailed."""
         with self._opened() as (_, stat):
@@ -127,6 +132,7 @@ class _Beginning:
         needed = mapping.needed
         at = {column: number for number, column in enumerate(needed)}
         row = row_maker(mapping, kind, at)
+        self.header: str | None = None
         if format_ == "jsonl":
             columns = mapping.columns
             amounts = {columns.amount, columns.credit, columns.debit} - {None}
@@ -134,7 +140,8 @@ class _Beginning:
             return
         file.seek(self.offset)
         lines = TextLines(Lines(file, self.end), mapping.encoding, self.offset, 0)
-        header = header_of(_header_line(lines, name), needed, mapping.delimiter, name)
+        self.header = _header_line(lines, name)
+        header = header_of(self.header, needed, mapping.delimiter, name)
         self.offset, self.line = lines.offset, lines.line
         self.rows = FileRows(CsvFormat(header, needed, mapping.delimiter), row)
 

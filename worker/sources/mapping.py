@@ -54,6 +54,12 @@ def _known_currency(code: str) -> str:
     return code
 
 
+def _printable(word: str) -> str:
+    if not word.isprintable() or word != word.strip():
+        raise ValueError("a printable text without spaces around it was expected")
+    return word
+
+
 def _form(form: str) -> str:
     return form if form == "epoch_ms" else time_form(form)
 
@@ -64,6 +70,9 @@ def _a_time(told: Any) -> Any:
     return told
 
 
+Column = Annotated[Name, AfterValidator(_printable)]
+
+
 class Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -71,16 +80,16 @@ class Told(BaseModel):
 class Columns(Told):
     """Which column says what (in JSON: which field, `a.b` inside `a`)."""
 
-    id: Name | None = None
-    owner: Name
-    to_owner: Name | None = None
-    amount: Name | None = None
-    credit: Name | None = None
-    debit: Name | None = None
-    currency: Name | None = None
-    occurred_at: Name | None = None
-    kind: Name | None = None
-    reason: Name | None = None
+    id: Column | None = None
+    owner: Column
+    to_owner: Column | None = None
+    amount: Column | None = None
+    credit: Column | None = None
+    debit: Column | None = None
+    currency: Column | None = None
+    occurred_at: Column | None = None
+    kind: Column | None = None
+    reason: Column | None = None
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
@@ -118,7 +127,7 @@ class LegacyMapping(Told):
     columns: Columns
     currency: Annotated[str, AfterValidator(_known_currency)] | None = None
     reason: Reason | None = None
-    kinds: dict[str, Kind] = {}
+    kinds: dict[Annotated[str, AfterValidator(_printable)], Kind] = {}
     as_of: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_a_time)] | None = None
 
     @model_validator(mode="after")

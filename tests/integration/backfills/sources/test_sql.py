@@ -164,6 +164,7 @@ def test_times_without_a_zone_are_in_the_mappings(
         "VALUES (1, 'p1', 1, 'EUR', '2024-06-01T12:00:00+03', '2024-06-01T12:00:00', '2024-06-01')"
     )
     (row,) = everything(made(timezone=zone, columns=with_columns(occurred_at=column), time_format="epoch"))
+    assert column != "at" or json.loads(row.raw)["at"] == "2024-06-01 09:00:00+00"
     assert (bad(row).code if expected == "no_zone" else posting(row).occurred_at.isoformat()) == expected
 
 

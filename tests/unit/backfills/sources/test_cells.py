@@ -117,7 +117,7 @@ def test_times_are_read_as_the_mapping_says(value: str, more: Any, expected: str
         ("2024-01-01T10:00:00 Europe/Paris", {}, "bad_time"), ("1.5", {"time_format": "epoch"}, "bad_time"),
         ("1704067200000", {"time_format": "epoch"}, "bad_time"), ("9" * 19, {"time_format": "epoch_ms"}, "bad_time"),
         ("\u0661\u0667\u0660\u0664", {"time_format": "epoch"}, "bad_time"),
-        ("\u0660\u0661.02.2024", {"time_format": "%d.%m.%Y", "timezone": "UTC"}, "bad_time"),
+        ("01.02.\u0662\u0660\u0662\u0664", {"time_format": "%d.%m.%Y", "timezone": "UTC"}, "bad_time"),
         ("2024-02-01", {"time_format": "%d.%m.%Y", "timezone": "UTC"}, "bad_time"),
     ],
 )  # fmt: skip
@@ -165,3 +165,9 @@ def test_a_local_time_is_the_moment_whose_clock_shows_it(local: datetime, zone: 
 def test_a_time_by_its_type_is_iso_whatever_the_form() -> None:
     for form in ("epoch", "%d.%m.%Y"):
         assert at(Stamp("2024-01-01 00:00:00+00"), time_format=form) == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_a_time_by_its_type_is_not_remembered_as_a_text() -> None:
+    read = cells.time_reader(mapping(time_format="%d.%m.%Y", timezone="UTC"))
+    assert read(Stamp("2024-01-01"), "at") == datetime(2024, 1, 1, tzinfo=UTC)
+    assert code_of(read, "2024-01-01", "at") == "bad_time"

@@ -23,7 +23,8 @@ from tests.unit.backfills.sources.legacy import (
     written,
 )
 from worker.sources.files import FileSource
-from worker.sources.port import Extent, Page, SourceChanged, SourceFailed
+from worker.sources.port import BadRow, Extent, Page, Row, SourceChanged, SourceFailed
+from worker.sources.reading import FileRows, TextLines
 
 ROW = b"1,p1,1.00,EUR,2024-01-01T00:00:00Z\n"
 MEMORY_BYTES_MAX = 6 * 1024 * 1024
@@ -60,8 +61,32 @@ def test_a_page_says_how_far_it_read_and_whether_it_was_the_last(tmp_path: Path)
 def test_lines_may_end_in_three_ways(tmp_path: Path, end: bytes, last_end: bool) -> None:
     content = (HEADER + ROW * 3).replace(b"\n", end)
     path = written(tmp_path, content if last_end else content.removesuffix(end))
-    assert [posting(row).line for row in everything(source(path), 2)] == [2, 3, 4]
+    assert [(row.line, row.raw) for row in map(posting, everything(source(path), 2))] == [
+        (line, ROW.decode().strip()) for line in (2, 3, 4)
+    ]
     assert pages(source(path), 10)[-1].bytes_read == path.stat().st_size
+
+
+def test_a_line_feed_in_a_file_of_lone_returns_ends_nothing(tmp_path: Path) -> None:
+    content = b'id,owner,amount,currency,at,note\r1,p1,1,EUR,2024-01-01T00:00Z,"a\nb"\r'
+    found = everything(source(written(tmp_path, content + b"2,p1,1,EUR,2024-01-01T00:00Z,\r")))
+    assert [posting(row).row_id for row in found] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "characters", "is_one"),
+    [(100, 1, True), (101, 1, False), (8, 8_000, True), (9, 8_000, False), (2, 60_000, False)],
+)
+def test_a_record_over_many_lines_is_bounded(
+    tmp_path: Path, lines: int, characters: int, is_one: bool
+) -> None:
+    note = b"\n".join([b"n" * characters] * lines)
+    record = b'1,p1,1,EUR,2024-01-01T00:00Z,"' + note + b'"\n'
+    path = written(tmp_path, HEADER.replace(b"at", b"at,note") + record + b"2,p1,1,EUR,2024-01-01T00:00Z,\n")
+    first, *_, last = everything(source(path))
+    assert posting(last).line == lines + 2
+    assert isinstance(first, BadRow) is not is_one
+    assert is_one or bad(first).code == "unclosed_quote"
 
 
 @pytest.mark.parametrize("content", [HEADER, HEADER.strip(), HEADER + b"\n\n  \n"])
@@ -172,6 +197,21 @@ def test_another_file_than_the_run_was_asked_for_is_refused_at_its_first_page(tm
     path = written(tmp_path, HEADER + ROW * 5)
     with pytest.raises(SourceChanged):
         source(path, digest="0" * 64).page(None, 2)
+
+
+def test_a_file_that_changes_while_a_page_is_read_gives_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, page = written(tmp_path, HEADER + ROW * 5), FileRows.page
+
+    def meanwhile(rows: FileRows, lines: TextLines, rows_max: int) -> list[Row | BadRow]:
+        with path.open("ab") as file:
+            file.write(ROW)
+        return page(rows, lines, rows_max)
+
+    monkeypatch.setattr(FileRows, "page", meanwhile)
+    with pytest.raises(SourceChanged, match="was changed while it was read"):
+        source(path).page(None, 2)
 
 
 def test_a_file_that_was_only_touched_or_copied_back_is_the_same(tmp_path: Path) -> None:

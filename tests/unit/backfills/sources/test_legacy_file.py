@@ -96,6 +96,8 @@ RECORDS: list[tuple[str | bytes, str, str]] = [
     ("58,p1,,1.00,EUR,2024-01-01,BET,read by itself", GOOD, ""),
     ('59,"p1,,1.00,EUR,2024-01-01,BET,', "unclosed_quote", "is opened and not closed"),
     ('60,"p1",,1.00,EUR,2024-01-01,BET,"a row with quotes, which closes nothing"', GOOD, ""),
+    ('67,"p1,,1.00,EUR,2024-01-01,BET,', "unclosed_quote", "is opened and not closed"),
+    ('68,p1,,1.00,EUR,2024-01-01,BET,closes it 12"', GOOD, ""),
     ("61,p1,,1.00,EUR,2024-01-01,BET,a return\rinside", "not_csv", "a quote or a line break"),
     ('62,p1,,1.00,EUR,2024-01-01,BET,"a return\rin quotes"', GOOD, ""),
     ('63,p1,,1.00,EUR,2024-01-01,BET,a 12" record', GOOD, ""),
@@ -166,7 +168,7 @@ def test_a_bad_row_keeps_its_text_as_far_as_a_database_can(tmp_path: Path) -> No
     }
     assert shown["nul"].raw == "54,p1,,1.00,EUR,2024-01-01,BET,a\ufffdb"
     assert shown["undecodable"].raw == "53,p1,,1.00,EUR,2024-01-01,BET,caf\ufffd"
-    assert shown["unclosed_quote"].raw == '59,"p1,,1.00,EUR,2024-01-01,BET,'
+    assert shown["unclosed_quote"].raw == '67,"p1,,1.00,EUR,2024-01-01,BET,'
     assert len(shown["too_long"].raw) == RAW_LENGTH_MAX
 
 
