@@ -49,21 +49,11 @@ JUDGED = "at >= :judged_from AND at < :judged_until"
 # A row of a file that is older than anything this run asked for is told now or never.
 JUDGED_TOLD = f"({JUDGED} OR at < :fetched_from)"
 
-# What the provider tells of the window, some of it perhaps again and again.
+# What the provider tells of the window.
 TELLINGS = """
     (r.run_id = :run_id OR (r.run_id = ANY(CAST(:also AS bigint[])) AND r.occurred_at >= :fetched_from
         AND r.occurred_at < :fetched_until))
 """
-# A record is its id: of several tellings the newest counts, which stands in the file of the latest business date, and
-# there the furthest down. Only looked at where something is told again, and then a sort of the whole feed.
-STALE = f"""
-    SELECT id FROM (
-        SELECT r.ctid AS id, row_number() OVER (PARTITION BY r.record_id
-            ORDER BY array_position(CAST(:runs AS bigint[]), r.run_id) DESC, r.line DESC NULLS LAST, r.ctid DESC)
-            AS nth
-        FROM provider_records r WHERE :told_again AND {TELLINGS}) tellings
-    WHERE nth > 1
-"""  # noqa: S608
-FRESH = "(NOT :told_again OR r.ctid NOT IN (SELECT id FROM stale))"
-FEED = f"{TELLINGS} AND {FRESH}"
-"""Each record of the feed once. Goes with a CTE `stale`, which is STALE."""
+EACH = "true /* each telling */"
+"""Stands where `retold.newest_only` may put a condition."""
+FEED = f"{TELLINGS} AND {EACH}"

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.reconciliation.lines import FEED, JUDGED, JUDGED_TOLD, KEY, OURS, STALE, TELLINGS, THEIRS
+from models.reconciliation.lines import FEED, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
 from models.reconciliation.pairing import PAIRING
+from models.reconciliation.retold import count_stale, newest_only, set_stale_apart
 from models.reconciliation.scope import Scope, allow_long_statements
 from models.reconciliation.story import STORY
 from models.reconciliation.surveying import Survey
 
 # All lines of the window, counted by key. What agrees shrinks to a sum per currency and kind.
 SUMMED = f"""
-    stale AS MATERIALIZED ({STALE}),
     counted AS (
         SELECT {KEY}, sum(side) AS surplus,
             count(*) FILTER (WHERE side = 1 AND judged) AS theirs, count(*) FILTER (WHERE side = -1 AND judged) AS ours
@@ -63,24 +63,21 @@ NAMED = """
         CASE WHEN ours_judged THEN ours_minor ELSE 0 END AS ours_sum
     FROM lines
 """
-# Sums only: what agreed at once, what is in question (and stands above, line by line), and what was told again.
-SUMS = f"""
+# Sums only: what agreed at once, and what is in question and stands above, line by line.
+SUMS = """
     SELECT CASE WHEN reference IS NULL THEN 'agreed' ELSE 'in question' END, NULL, kind, NULL, NULL, currency, NULL,
         NULL, NULL, NULL, NULL, NULL, currency, NULL, NULL, NULL, NULL, NULL,
         CAST(sum(theirs) AS bigint), CAST(sum(ours) AS bigint), sum(theirs_minor), sum(ours_minor)
     FROM summed GROUP BY 1, kind, currency
-    UNION ALL
-    SELECT s.status, NULL, kind, NULL, NULL, currency, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, count(*), 0, sum(CAST(amount_minor AS numeric)), 0
-    FROM ({THEIRS.format(which=f"{TELLINGS} AND :told_again AND r.ctid IN (SELECT id FROM stale)")}) r
-    CROSS JOIN (VALUES ('in question'), ('repeated')) s (status) WHERE {JUDGED_TOLD} GROUP BY s.status, kind, currency
 """
 
-MATCH = text(f"""
+MATCH = f"""
     CREATE TEMP TABLE reconciliation_lines ON COMMIT DROP AS
     WITH {SUMMED} {STORY} {PAIRING}
     {NAMED} UNION ALL {SUMS}
-""")
+"""
+# By whether the feed tells anything again.
+MATCHES = {False: text(MATCH), True: text(newest_only(MATCH))}
 
 TOTALS = text("""
     SELECT 'provider', theirs_currency, status, finding, sum(theirs_rows), sum(theirs_sum) FROM reconciliation_lines
@@ -116,7 +113,11 @@ def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
     """Match both sides. The lines in question stand in the temporary table `reconciliation_lines` until the
     transaction ends; what comes back are the sums of all lines that are judged."""
     allow_long_statements(session)
-    session.execute(MATCH, scope.values | {"first_id": found.first_id, "told_again": found.told_again})
+    if found.told_again:
+        set_stale_apart(session, scope)
+    session.execute(MATCHES[found.told_again], scope.values | {"first_id": found.first_id})
+    if found.told_again:
+        count_stale(session, scope)
     session.execute(REMEMBER, scope.values)
     return [
         Sum(side, currency, status, finding, int(rows), int(minor))

@@ -1,6 +1,6 @@
 """The whole story of the references in question, in SQL: what is left over of the window, what counts of other times.
 
-Goes into the statement of matching, after its CTEs `summed` (what is left over has a reference there) and `stale`.
+Goes into the statement of matching, after its CTE `summed`, where what is left over has a reference.
 Beyond the window a line is there for one that might be its counterpart, and only as long as it has none:
 
     a ledger row    is there for ever. What an earlier night matched stays matched: where its record is forgotten, the
@@ -10,7 +10,7 @@ Beyond the window a line is there for one that might be its counterpart, and onl
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
 
-from models.reconciliation.lines import FRESH, IN_WINDOW, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
+from models.reconciliation.lines import EACH, IN_WINDOW, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
 
 LEFT_OVER = f"({KEY}) IN (SELECT {KEY} FROM summed WHERE reference IS NOT NULL)"
 
@@ -65,7 +65,7 @@ THEIR_STORY = f"""
     tellings AS MATERIALIZED (
         SELECT *, run_id = :run_id OR (run_id = ANY(CAST(:also AS bigint[])) AND {IN_WINDOW}) AS fed,
             NOT ({IN_WINDOW}) AS outside
-        FROM ({THEIRS.format(which=f"r.run_id = ANY(CAST(:runs AS bigint[])) AND {FRESH}")}) r
+        FROM ({THEIRS.format(which=f"r.run_id = ANY(CAST(:runs AS bigint[])) AND {EACH}")}) r
         WHERE (kind, reference) IN (SELECT kind, reference FROM suspects)
     ),
     theirs AS MATERIALIZED (
