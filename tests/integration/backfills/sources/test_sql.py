@@ -1,103 +1,14 @@
-"""A query on an older PostgreSQL: exact, by its key, and it changes nothing there."""
+"""A query on an older PostgreSQL: its values exactly, and nothing is changed there."""
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from psycopg import sql
-from pydantic import SecretStr
-from sqlalchemy.engine import make_url
 
-from tests.unit.backfills.sources.legacy import bad, everything, opening, pages, posting, told, with_columns
-from worker.sources.configured import BackfillSettings
-from worker.sources.mapping import legacy_mapping
-from worker.sources.port import RowKind, SourceFailed
-from worker.sources.sql import SqlSource
-
-MOVES = """
-    CREATE TABLE moves (
-        id bigint PRIMARY KEY, owner text, amount numeric(20, 8), currency text, at timestamptz,
-        code uuid, label text, local_at timestamp, day date, price real, cash money, exact numeric, small integer
-    )
-"""
-QUERY = "SELECT * FROM moves"
-Legacy = psycopg.Connection[Any]
-Made = Callable[..., SqlSource]
-
-
-@pytest.fixture
-def legacy(empty_database_url: str) -> Iterator[Legacy]:
-    """The older system's database, as its owner."""
-    url = make_url(empty_database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(MOVES)
-        yield connection
-
-
-@pytest.fixture
-def made(legacy: Legacy, empty_database_url: str) -> Made:
-    def make(
-        query: str = QUERY,
-        key: str = "id",
-        *,
-        kind: RowKind = "postings",
-        seconds: int = 30,
-        url: str = empty_database_url,
-        **mapping: Any,
-    ) -> SqlSource:
-        configured = BackfillSettings(
-            url=SecretStr(url), query=query, key=key, statement_seconds=seconds,
-            mapping=legacy_mapping(told(**mapping), kind),
-        )  # fmt: skip
-        assert configured.mapping is not None
-        return SqlSource("wallet", configured, configured.mapping, kind)
-
-    return make
-
-
-def fill(legacy: Legacy, count: int) -> None:
-    legacy.execute(
-        """
-        INSERT INTO moves (id, owner, amount, currency, at, code, label, local_at, day, exact, small)
-        SELECT n, 'p' || mod(n, 3), n * 1.25, 'EUR', timestamptz '2024-01-01Z' + n * interval '1 s',
-               md5(n::text)::uuid, 'label ' || n, timestamp '2024-01-01' + n * interval '1 s',
-               date '2024-01-01' + n, n / 7.0, n
-        FROM generate_series(1, %s) AS n
-        """,
-        [count],
-    )
-
-
-@pytest.mark.parametrize("key", ["id", "code", "label", "at", "local_at", "day", "exact", "small"])
-@pytest.mark.parametrize("rows_max", [1, 4, 10, 100])
-def test_every_row_comes_once_in_the_order_of_its_key(
-    legacy: Legacy, made: Made, key: str, rows_max: int
-) -> None:
-    fill(legacy, 20)
-    found = pages(made(key=key), rows_max)
-    rows = [posting(row) for page in found for row in page.rows]
-    assert sorted(int(row.row_id) for row in rows) == list(range(1, 21))
-    legacy.execute("SET TimeZone = 'UTC'")
-    order = legacy.execute(
-        sql.SQL("SELECT {key}::text AS place FROM moves ORDER BY {key}").format(key=sql.Identifier(key))
-    )
-    assert [row.place for row in rows] == [place for (place,) in order.fetchall()]
-    assert all(len(page.rows) == rows_max for page in found[:-1])
-
-
-def test_another_process_goes_on_from_a_cursor_in_json(legacy: Legacy, made: Made) -> None:
-    fill(legacy, 10)
-    for key in ("id", "code", "label", "at", "exact"):
-        whole, before = everything(made(key=key)), 0
-        for page in pages(made(key=key), 3):
-            before += len(page.rows)
-            assert everything(made(key=key), 2, json.loads(json.dumps(page.after))) == whole[before:]
+from tests.integration.backfills.sources.older import Legacy, Made, fill
+from tests.unit.backfills.sources.legacy import bad, everything, opening, posting, with_columns
+from worker.sources.port import SourceFailed
 
 
 def test_a_row_says_exactly_what_the_table_says(legacy: Legacy, made: Made) -> None:
@@ -186,59 +97,6 @@ def test_amounts_that_are_not_exact_are_refused(legacy: Legacy, made: Made, colu
     assert [posting(row).amount_minor for row in everything(rounded)] == [10]
 
 
-def test_keys_that_are_null_are_refused(legacy: Legacy, made: Made) -> None:
-    fill(legacy, 5)
-    legacy.execute("UPDATE moves SET small = NULL WHERE id = 4")
-    found = made(key="small")
-    for asked in (found.extent, lambda: found.page(None, 2), lambda: found.page({"key": "3"}, 10)):
-        with pytest.raises(SourceFailed, match="the key, small, is NULL in some rows"):
-            asked()
-
-
-@pytest.mark.parametrize("rows_max", [1, 2, 3, 10])
-@pytest.mark.parametrize("key", ["small", "exact", "label", "code", "local_at"])
-def test_keys_that_are_there_twice_are_refused(legacy: Legacy, made: Made, key: str, rows_max: int) -> None:
-    fill(legacy, 6)
-    again = sql.SQL("UPDATE moves SET {key} = (SELECT {key} FROM moves WHERE id = 3) WHERE id = 4")
-    legacy.execute(again.format(key=sql.Identifier(key)))
-    with pytest.raises(SourceFailed, match=f"the key, {key}, is there twice"):
-        made(key=key).extent()
-    with pytest.raises(SourceFailed, match=f"the key, {key}, is there twice"):
-        everything(made(key=key), rows_max)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"), [("1.0", "1.000"), ("NaN", "NaN"), ("100", "100.0"), ("0", "-0.00")]
-)
-def test_numbers_that_are_written_twice_are_one_key(legacy: Legacy, made: Made, one: str, other: str) -> None:
-    fill(legacy, 2)
-    legacy.execute(
-        "UPDATE moves SET exact = CASE id WHEN 1 THEN %s::numeric ELSE %s::numeric END", [one, other]
-    )
-    with pytest.raises(SourceFailed, match="is there twice"):
-        made(key="exact").page(None, 1)
-
-
-def test_texts_that_are_equal_without_being_the_same_are_no_key(legacy: Legacy, made: Made) -> None:
-    legacy.execute("CREATE COLLATION loose (provider = libc, locale = 'C')")
-    legacy.execute("ALTER TABLE moves ALTER label TYPE text COLLATE loose")
-    fill(legacy, 2)
-    legacy.execute("UPDATE moves SET label = CASE id WHEN 1 THEN 'a' ELSE 'A' END")
-    assert len(everything(made(key="label"), 1)) == 2
-    # As CREATE COLLATION (deterministic = false) does, which needs a PostgreSQL that was built with ICU.
-    legacy.execute("UPDATE pg_collation SET collisdeterministic = false WHERE collname = 'loose'")
-    with pytest.raises(SourceFailed, match='give it another in query, label COLLATE "C"'):
-        made(key="label").page(None, 1)
-    query = 'SELECT id, owner, amount, currency, at, label COLLATE "C" AS label FROM moves'
-    assert len(everything(made(query, key="label"), 1)) == 2
-
-
-@pytest.mark.parametrize("key", ["price", "cash", "missing", "ID"])
-def test_what_cannot_be_a_key_is_refused(legacy: Legacy, made: Made, key: str) -> None:
-    with pytest.raises(SourceFailed, match=rf"the key, {key}, must be|gives {key} 0 times"):
-        made(key=key).check()
-
-
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
@@ -289,13 +147,6 @@ def test_a_query_may_be_any_select(legacy: Legacy, made: Made, query: str) -> No
     assert [posting(row).row_id for row in everything(made(query), 2)] == ["1", "2", "3", "4", "5"]
 
 
-def test_a_key_may_have_any_name(legacy: Legacy, made: Made) -> None:
-    fill(legacy, 3)
-    query = 'SELECT id AS "Odd ""Name"" {x} %", owner, amount, currency, at FROM moves'
-    name = 'Odd "Name" {x} %'
-    assert len(everything(made(query, key=name, columns=with_columns(id=name)), 2)) == 3
-
-
 def test_a_page_that_takes_too_long_is_given_up(legacy: Legacy, made: Made) -> None:
     fill(legacy, 3)
     slow = made("SELECT *, pg_sleep(5) FROM moves", seconds=1)
@@ -334,19 +185,6 @@ def test_an_error_does_not_quote_a_row(legacy: Legacy, made: Made) -> None:
     assert "secret-of-a-person" not in str(raised.value)
 
 
-def test_an_empty_table_is_an_empty_source(made: Made) -> None:
-    (page,) = pages(made(), 5)
-    assert (page.rows, page.is_last, made().extent().rows_total) == ([], True, 0)
-    assert made().page(page.after, 5).rows == []
-
-
-def test_rows_that_appear_behind_the_cursor_are_read_next_time(legacy: Legacy, made: Made) -> None:
-    fill(legacy, 2)
-    (page,) = pages(made(), 5)
-    legacy.execute("INSERT INTO moves (id, owner, amount, currency, at) VALUES (9, 'p1', 1, 'EUR', now())")
-    assert [posting(row).row_id for row in made().page(page.after, 5).rows] == ["9"]
-
-
 def test_balances_come_from_a_query_too(legacy: Legacy, made: Made) -> None:
     fill(legacy, 9)
     found = made(
@@ -357,30 +195,3 @@ def test_balances_come_from_a_query_too(legacy: Legacy, made: Made) -> None:
     assert [(row.owner, row.amount_minor, row.place) for row in rows] == [
         ("p0", 2250, "p0"), ("p1", 1500, "p1"), ("p2", 1875, "p2"),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("cursor", [{"key": 5}, {"key": "not a number"}])
-def test_a_cursor_of_something_else_is_refused(legacy: Legacy, made: Made, cursor: dict[str, Any]) -> None:
-    with pytest.raises(SourceFailed):
-        made().page(cursor, 5)
-
-
-def test_a_key_that_is_too_long_to_be_a_place_is_refused(legacy: Legacy, made: Made) -> None:
-    fill(legacy, 1)
-    legacy.execute("UPDATE moves SET label = repeat('x', 1001)")
-    with pytest.raises(SourceFailed, match="is longer than 1000 characters"):
-        made(key="label").page(None, 5)
-
-
-@given(keys=st.sets(st.uuids(), max_size=12), rows_max=st.integers(1, 5))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_pages_of_any_size_give_every_key_once(
-    legacy: Legacy, made: Made, keys: set[UUID], rows_max: int
-) -> None:
-    legacy.execute("TRUNCATE moves")
-    with legacy.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO moves (id, owner, amount, currency, at, code) VALUES (%s, 'p', 1, 'EUR', now(), %s)",
-            list(enumerate(keys)),
-        )
-    assert [row.place for row in everything(made(key="code"), rows_max)] == sorted(map(str, keys))
