@@ -22,6 +22,16 @@ class WalletAccount:
     allow_overdraft: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Overdrawn:
+    """An account below zero that only shadow mode lets be there. `owner` is None for one that is no wallet's."""
+
+    owner: str | None
+    code: str
+    currency: str
+    balance_minor: int
+
+
 LOCK_WALLETS = text("""
     SELECT owner, currency, balance_minor, allow_overdraft FROM accounts
     WHERE tenant = :tenant AND owner = ANY(CAST(:owners AS text[])) AND code LIKE '%available'
@@ -44,6 +54,12 @@ LOCK_OVERDRAWN = text("""
         WHERE tenant = :tenant AND shadow ORDER BY id FOR NO KEY UPDATE
     )
     SELECT count(*) FROM locked WHERE balance_minor < 0 AND NOT allow_overdraft
+""")
+
+OVERDRAWN = text("""
+    SELECT owner, code, currency, balance_minor FROM accounts
+    WHERE tenant = :tenant AND shadow AND balance_minor < 0 AND NOT allow_overdraft
+    ORDER BY balance_minor, id LIMIT :rows
 """)
 
 FOLLOW_MODE = text("""
@@ -79,6 +95,12 @@ def set_overdraft(
 def count_overdrawn(session: Session, tenant: str) -> int:
     """How many accounts only shadow mode lets be below zero; all that are in it are locked."""
     return int(session.execute(LOCK_OVERDRAWN, {"tenant": tenant}).scalar_one())
+
+
+def find_overdrawn(session: Session, tenant: str, *, rows: int) -> list[Overdrawn]:
+    """The first of the accounts that `count_overdrawn` counts, the lowest balance first. Locks nothing."""
+    found = session.execute(OVERDRAWN, {"tenant": tenant, "rows": rows})
+    return [Overdrawn(*row) for row in found]
 
 
 def follow_mode(session: Session, tenant: str, *, shadow: bool) -> None:

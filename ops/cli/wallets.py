@@ -9,6 +9,7 @@ from models.errors import NotFound
 from models.ledger.codes import held_code, wallet_code
 from models.ledger.reads import Wallet, balance_at, history, wallets_of
 from models.money import CURRENCIES, format_minor
+from ops.cli.compare import compare_
 from ops.cli.connection import session
 from ops.cli.output import as_json, print_json, print_table
 from ops.cli.recalc import recalc
@@ -39,10 +40,11 @@ currency_argument = click.option(
 
 @click.group()
 def wallets() -> None:
-    """Show wallets and their history; hold balances against their entries."""
+    """Show wallets and their history; hold balances against their entries, or against an older wallet."""
 
 
 wallets.add_command(recalc)
+wallets.add_command(compare_)
 
 
 @wallets.command()
