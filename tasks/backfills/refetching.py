@@ -8,7 +8,7 @@ job, so none is accepted twice, by whichever way it comes.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from models.backfills.quarantine import SetAside
 from models.backfills.rehearsed import remember_keys
 from models.backfills.runs import Run
 from models.jobs.accept import Rejected
+from tasks.backfills.hands import utc_now
 from tasks.backfills.port import Applied, Portion
 from worker.providers.port import MalformedEvent
 from worker.providers.records.asking import Patience
@@ -31,6 +32,8 @@ from worker.sources.port import RAW_LENGTH_MAX, Cursor, Extent, SourceFailed
 SLICE_BEGIN = timedelta(hours=1)
 SLICE_MIN = timedelta(seconds=1)
 """Stripe counts whole seconds: no slice is shorter."""
+PATIENCE = Patience(total_seconds=300)
+"""For a slice; then the run is paused, with what the provider said."""
 SLICES_MAX = 100
 """So many slices without an event are asked for in one batch."""
 
@@ -59,12 +62,14 @@ class _Place:
         return {"at": self.at.isoformat(), "seconds": self.length.total_seconds(), "done": list(self.done)}
 
 
-def settle_events(tenant: TenantSettings, source: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+def settle_events(
+    tenant: TenantSettings, source: Mapping[str, Any], now: datetime | None = None
+) -> dict[str, Any]:
     """`source` with all that it means now: {"type": "events", "provider", "since", "until"}, in ISO 8601.
 
     `name` of a source in the settings stands in for `provider`; without `until` it is now. Raises SourceFailed.
     """
-    account = _account(tenant, source)
+    account, now = _account(tenant, source), now or utc_now()
     since, until = _instant(source, "since"), _instant(source, "until") if source.get("until") else now
     if not since < until <= now:
         raise SourceFailed(
@@ -80,6 +85,13 @@ def settle_events(tenant: TenantSettings, source: Mapping[str, Any], *, now: dat
     return told | ({"name": source["name"]} if "name" in source else {})
 
 
+def check_events(tenant: TenantSettings, source: Mapping[str, Any], now: datetime | None = None) -> None:
+    """Asks the provider for a second's events. Raises SourceFailed."""
+    told = settle_events(tenant, source, now)
+    feed = events_feed(tenant, told, clock=lambda: now or utc_now(), patience=Patience(tries=1))
+    feed.ask()
+
+
 def events_feed(
     tenant: TenantSettings,
     source: Mapping[str, Any],
@@ -90,7 +102,7 @@ def events_feed(
     """The feed of a run whose source is settled. Asks nobody yet. Raises SourceFailed."""
     account = _account(tenant, source)
     since, until = _instant(source, "since"), _instant(source, "until")
-    return EventsFeed(tenant.name, account, since, until, clock, patience or Patience())
+    return EventsFeed(tenant.name, account, since, until, clock, patience or PATIENCE)
 
 
 def _account(tenant: TenantSettings, source: Mapping[str, Any]) -> ProviderSettings:
@@ -141,7 +153,11 @@ class EventsFeed:
     since: datetime
     until: datetime
     clock: Callable[[], datetime]
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience
+
+    def ask(self) -> None:
+        """Raises SourceFailed where the provider does not answer."""
+        next(self._listed(self.since, self.since + SLICE_MIN), None)
 
     def extent(self) -> Extent:
         return Extent(None, None, None)

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, table, text
 
 from models.ledger.codes import held_code, wallet_code
 from tests.integration.ledger.postings import credit, debit, move, posted
@@ -74,7 +74,9 @@ def wallets(transaction: Transaction) -> None:
 
 def rows_of(transaction: Transaction) -> list[int]:
     with transaction() as session:
-        return [session.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in WRITTEN]
+        return [
+            session.execute(select(func.count()).select_from(table(name))).scalar_one() for name in WRITTEN
+        ]
 
 
 @pytest.mark.usefixtures("wallets")
