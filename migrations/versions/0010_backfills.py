@@ -49,7 +49,7 @@ CREATE TABLE backfills (
     money jsonb NOT NULL DEFAULT '{}',
     reasons jsonb NOT NULL DEFAULT '{}',
     batches integer NOT NULL DEFAULT 0,
-    rows_next integer,
+    rows_last integer,
     claim_version integer NOT NULL DEFAULT 0,
     claimed_until timestamptz,
     next_batch_at timestamptz NOT NULL,
@@ -59,6 +59,7 @@ CREATE TABLE backfills (
     created_at timestamptz NOT NULL,
     started_at timestamptz,
     last_batch_at timestamptz,
+    last_batch_seconds double precision,
     worked_seconds double precision NOT NULL DEFAULT 0,
     finished_at timestamptz,
     CONSTRAINT backfills_kind CHECK (kind IN ('postings', 'opening_balances', 'provider_events', 'wallet_recalc')),
@@ -111,7 +112,8 @@ GRANT SELECT, INSERT ON backfills, backfill_quarantine, backfill_rehearsed_accou
     TO ledgerbeat_worker;
 GRANT UPDATE (source_digest, max_amount_minor, state, pause_code, stop_asked, last_error, phase, cursor, rows_read,
     posted, replayed, unchanged, quarantined, waiting, bytes_read, bytes_total, rows_total, money, reasons, batches,
-    rows_next, claim_version, claimed_until, next_batch_at, started_at, last_batch_at, worked_seconds, finished_at)
+    rows_last, claim_version, claimed_until, next_batch_at, started_at, last_batch_at, last_batch_seconds, worked_seconds,
+    finished_at)
     ON backfills TO ledgerbeat_worker;
 GRANT UPDATE (code, reason, state) ON backfill_quarantine TO ledgerbeat_worker;
 GRANT UPDATE, DELETE ON backfill_rehearsed_accounts, backfill_rehearsed_keys TO ledgerbeat_worker;

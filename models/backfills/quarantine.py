@@ -53,6 +53,15 @@ PAGE = text("""
     ORDER BY id LIMIT :rows
 """)
 
+WAITING = """
+    SELECT id, place, line, row_id, raw, code, reason, state, fields, at FROM backfill_quarantine
+    WHERE backfill_id = :backfill_id AND state = 'waiting'
+        AND (CAST(:after AS bigint) IS NULL OR id {beyond} :after)
+    ORDER BY id {way} LIMIT :rows
+"""
+WAITING_FORWARDS = text(WAITING.format(beyond=">", way="ASC"))
+WAITING_BACKWARDS = text(WAITING.format(beyond="<", way="DESC"))
+
 SETTLE = text("""
     UPDATE backfill_quarantine q SET state = n.state, code = n.code, reason = n.reason
     FROM unnest(CAST(:places AS text[]), CAST(:states AS text[]), CAST(:codes AS text[]), CAST(:reasons AS text[]))
@@ -102,6 +111,15 @@ def all_quarantined(
     while page := quarantined(session, backfill_id, states=states, after=after):
         yield from page
         after = page[-1].id
+
+
+def waiting_rows(
+    session: Session, backfill_id: UUID, *, after: int | None, rows: int, backwards: bool = False
+) -> list[Quarantined]:
+    """A page of those that wait, in the order they were set aside or from the last on."""
+    query = WAITING_BACKWARDS if backwards else WAITING_FORWARDS
+    values = {"backfill_id": backfill_id, "after": after, "rows": rows}
+    return [Quarantined(**row) for row in session.execute(query, values).mappings()]
 
 
 def settle(session: Session, backfill_id: UUID, rows: Sequence[tuple[str, str, str, str]]) -> None:

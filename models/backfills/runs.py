@@ -1,20 +1,16 @@
-"""Runs of backfills: one row each, with a claim that lets one process at a time work on it, and a cursor that is
-committed with each batch.
+"""Runs of backfills: one row each, with a cursor that is committed with each batch.
 
-    pending ──▶ running ──▶ done
-                 │   ▲ │
-                 ▼   │ └──▶ failed ──(resume)──▶ pending
-               paused
-    pending, running, paused, failed ──▶ cancelled
-
-A batch shows the claim that it was given and locks the row: one whose time ran out, and whose run was taken over, finds
-out before it has written anything.
+pending ──▶ running ──▶ done
+             │   ▲ │
+             ▼   │ └──▶ failed ──(resume)──▶ pending
+           paused
+pending, running, paused, failed ──▶ cancelled
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +18,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
-from models.errors import LedgerbeatError
-
-
-class RunClaimLost(LedgerbeatError):
-    """Another process has the run, or it was stopped, meanwhile; nothing may be committed."""
+from models.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +71,7 @@ class Run:
     money: Mapping[str, Mapping[str, int]]
     reasons: Mapping[str, int]
     batches: int
-    rows_next: int | None
+    rows_last: int | None
     claim_version: int
     claimed_until: datetime | None
     next_batch_at: datetime
@@ -89,6 +81,7 @@ class Run:
     created_at: datetime
     started_at: datetime | None
     last_batch_at: datetime | None
+    last_batch_seconds: float | None
     worked_seconds: float
     finished_at: datetime | None
 
@@ -103,7 +96,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a run stands after a batch: everything in its row that a batch changes."""
+    """Where a run stands after a batch: everything in its row that a batch changes. Until `claimed_until` it is kept
+    for whoever is handed the next turn."""
 
     phase: str
     cursor: Mapping[str, Any] | None
@@ -116,9 +110,10 @@ class Checkpoint:
     bytes_read: int
     money: Mapping[str, Mapping[str, int]]
     reasons: Mapping[str, int]
-    rows_next: int
+    rows_last: int
+    last_batch_seconds: float
     worked_seconds: float
-    next_batch_at: datetime
+    claimed_until: datetime | None
 
 
 CREATE = text("""
@@ -138,41 +133,26 @@ FIND = text("""
     ORDER BY created_at DESC, id LIMIT :limit
 """)
 
-DUE = text("""
-    SELECT id FROM backfills
-    WHERE state IN ('pending', 'running') AND next_batch_at <= :now AND (claimed_until IS NULL OR claimed_until <= :now)
-    ORDER BY next_batch_at LIMIT :limit
-""")
-
-# Whoever gets it works on it; a run that is stopped, waits, or is somebody's gives no row.
-CLAIM = text("""
-    UPDATE backfills SET claim_version = claim_version + 1, claimed_until = :until, state = 'running',
-        started_at = coalesce(started_at, :now), last_error = NULL
-    WHERE id = :id AND state IN ('pending', 'running') AND next_batch_at <= :now
-        AND (claimed_until IS NULL OR claimed_until <= :now)
-    RETURNING *
-""")
-
-HOLD = text("""
-    SELECT * FROM backfills WHERE id = :id AND claim_version = :version AND state = 'running' FOR UPDATE
-""")
-
 CHECK_POINT = text("""
     UPDATE backfills SET phase = :phase, cursor = CAST(:cursor AS jsonb), rows_read = :rows_read, posted = :posted,
         replayed = :replayed, unchanged = :unchanged, quarantined = :quarantined, waiting = :waiting,
         bytes_read = :bytes_read, money = CAST(:money AS jsonb), reasons = CAST(:reasons AS jsonb),
-        rows_next = :rows_next, worked_seconds = :worked_seconds, next_batch_at = :next_batch_at,
-        batches = batches + 1, last_batch_at = :now
+        rows_last = :rows_last, last_batch_seconds = :last_batch_seconds,
+        worked_seconds = :worked_seconds, claimed_until = :claimed_until, batches = batches + 1, last_batch_at = :now
     WHERE id = :id
-""")
-
-LET_GO = text("""
-    UPDATE backfills SET claimed_until = NULL WHERE id = :id AND claim_version = :version AND state = 'running'
+    RETURNING *
 """)
 
 SET_EXTENT = text("""
     UPDATE backfills SET source_digest = :digest, bytes_total = :bytes_total, rows_total = :rows_total
     WHERE id = :id
+""")
+
+WRITE_OFF = text("""
+    UPDATE backfills SET quarantined = quarantined + waiting, waiting = 0,
+        reasons = reasons || jsonb_build_object('insufficient_funds',
+            coalesce((reasons ->> 'insufficient_funds')::bigint, 0) + waiting)
+    WHERE id = :id AND waiting > 0
 """)
 
 PAUSE = text("""
@@ -222,7 +202,15 @@ def create_run(session: Session, new: NewRun, *, now: datetime) -> tuple[Run, bo
 def load_run(session: Session, run_id: UUID, *, lock: bool = False) -> Run | None:
     """The run; `lock` holds its row until this transaction ends."""
     statement = text(f"{LOAD.text} FOR UPDATE") if lock else LOAD
-    return _run(session.execute(statement, {"id": run_id}).mappings().one_or_none())
+    return run_of(session.execute(statement, {"id": run_id}).mappings().one_or_none())
+
+
+def known_run(session: Session, run_id: UUID, *, tenant: str | None = None, lock: bool = False) -> Run:
+    """The same; raises NotFound, also where it is another tenant's."""
+    run = load_run(session, run_id, lock=lock)
+    if run is None or tenant not in (None, run.tenant):
+        raise NotFound(f"no backfill {run_id}")
+    return run
 
 
 def find_runs(
@@ -233,42 +221,17 @@ def find_runs(
     return [Run(**row) for row in session.execute(FIND, values).mappings()]
 
 
-def due_runs(session: Session, *, now: datetime, limit: int) -> list[UUID]:
-    """Runs that somebody should work on and nobody does, the longest waiting first."""
-    return list(session.execute(DUE, {"now": now, "limit": limit}).scalars())
-
-
-def claim_run(session: Session, run_id: UUID, *, seconds: float, now: datetime) -> Run | None:
-    """Take the run for so many seconds; None when it is somebody's, not due, or stopped."""
-    values = {"id": run_id, "now": require_aware(now), "until": now + timedelta(seconds=seconds)}
-    return _run(session.execute(CLAIM, values).mappings().one_or_none())
-
-
-def hold_run(session: Session, run: Run) -> Run:
-    """Lock the row of a claimed run until this transaction ends; as it is now. Raises RunClaimLost."""
-    row = session.execute(HOLD, {"id": run.id, "version": run.claim_version}).mappings().one_or_none()
-    held = _run(row)
-    if held is None or (held.phase, held.cursor) != (run.phase, run.cursor):
-        raise RunClaimLost(f"backfill {run.id}: another process works on it, or it was stopped")
-    return held
-
-
-def check_point(session: Session, run: Run, at: Checkpoint, *, now: datetime) -> None:
-    """Write where the run stands, in the transaction of the batch, whose row is held."""
+def check_point(session: Session, run: Run, at: Checkpoint, *, now: datetime) -> Run:
+    """Write where the run stands, in the transaction of the batch, whose row is held; as it is then."""
     values = {
         "id": run.id, "phase": at.phase, "cursor": None if at.cursor is None else json.dumps(dict(at.cursor)),
         "rows_read": at.rows_read, "posted": at.posted, "replayed": at.replayed, "unchanged": at.unchanged,
         "quarantined": at.quarantined, "waiting": at.waiting, "bytes_read": at.bytes_read,
         "money": json.dumps({currency: dict(sums) for currency, sums in at.money.items()}),
-        "reasons": json.dumps(dict(at.reasons)), "rows_next": at.rows_next, "worked_seconds": at.worked_seconds,
-        "next_batch_at": at.next_batch_at, "now": now,
+        "reasons": json.dumps(dict(at.reasons)), "rows_last": at.rows_last, "last_batch_seconds": at.last_batch_seconds,
+        "worked_seconds": at.worked_seconds, "claimed_until": at.claimed_until, "now": now,
     }  # fmt: skip
-    session.execute(CHECK_POINT, values)
-
-
-def let_go(session: Session, run: Run) -> None:
-    """Give the claim back, if it is still ours: the next batch may be anybody's."""
-    session.execute(LET_GO, {"id": run.id, "version": run.claim_version})
+    return Run(**session.execute(CHECK_POINT, values).mappings().one())
 
 
 def set_extent(
@@ -286,6 +249,13 @@ def taken_before(session: Session, run: Run, digest: str) -> UUID | None:
     }  # fmt: skip
     found: UUID | None = session.execute(TAKEN_BEFORE, values).scalar_one_or_none()
     return found
+
+
+def write_off_waiting(session: Session, run: Run, rows: int) -> None:
+    """What waited is set aside for good; its row is held. Raises ValueError when the counts do not agree."""
+    if rows != run.waiting:
+        raise ValueError(f"backfill {run.id}: {rows} rows wait, and {run.waiting} were counted")
+    session.execute(WRITE_OFF, {"id": run.id})
 
 
 def pause_run(session: Session, run: Run, code: str, error: str | None = None) -> None:
@@ -313,5 +283,5 @@ def ask_to_stop(session: Session, run: Run, stop: str) -> None:
     session.execute(ASK_STOP, {"id": run.id, "stop": stop})
 
 
-def _run(row: RowMapping | None) -> Run | None:
+def run_of(row: RowMapping | None) -> Run | None:
     return None if row is None else Run(**row)

@@ -60,7 +60,7 @@ backfills = Table(
     Column("money", JSONB, nullable=False, server_default=text("'{}'")),
     Column("reasons", JSONB, nullable=False, server_default=text("'{}'")),
     Column("batches", Integer, nullable=False, server_default=text("0")),
-    Column("rows_next", Integer),
+    Column("rows_last", Integer),
     Column("claim_version", Integer, nullable=False, server_default=text("0")),
     Column("claimed_until", Instant),
     Column("next_batch_at", Instant, nullable=False),
@@ -70,6 +70,7 @@ backfills = Table(
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("last_batch_at", Instant),
+    Column("last_batch_seconds", Double),
     Column("worked_seconds", Double, nullable=False, server_default=text("0")),
     Column("finished_at", Instant),
     CheckConstraint(f"kind IN {KINDS}", name="kind"),
@@ -87,7 +88,8 @@ backfills = Table(
 )
 """`money` is {currency: {"posted" | "replayed": minor}}, sums of absolute amounts; `reasons` {code: rows}, of the rows
 that are set aside. Every row that was read is counted once: posted, replayed (stood already), unchanged (nothing to
-do), quarantined or waiting. `rows_next` is the pace; `worked_seconds` the time spent in batches, for the rate."""
+do), quarantined or waiting. The last batch was of at most `rows_last` rows and held its locks for `last_batch_seconds`;
+`worked_seconds` is the time spent in batches, for the rate."""
 
 backfill_quarantine = Table(
     "backfill_quarantine",

@@ -1,0 +1,161 @@
+"""Rows of an older system into the ledger: history and opening balances, from any source.
+
+cursor = {"at": the source's own, "skip": rows after it that were applied already, where a cap cut a page}
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from models.backfills.quarantine import SetAside
+from models.backfills.runs import Run
+from models.ledger.outcomes import Created, Posting, PostingOutcome, Refused, Replayed
+from models.ledger.posting import post
+from models.ledger.rehearsing import rehearse
+from models.tenants import load_tenant
+from tasks.backfills import judging
+from tasks.backfills.judging import Judged
+from tasks.backfills.openings import judge_openings, refuse_moved_meanwhile
+from tasks.backfills.policy import within_cap
+from tasks.backfills.port import Applied, Portion
+from tasks.backfills.postings import history_posting
+from worker.sources.port import BadRow, Cursor, Extent, OpeningRow, PostingRow, Row, RowSource
+
+Read = Row | BadRow
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of rows, one after another. `moves` has what each row created: currency and amount."""
+
+    posted: int = 0
+    replayed: int = 0
+    unchanged: int = 0
+    set_aside: list[SetAside] = field(default_factory=list)
+    moves: list[tuple[str, int] | None] = field(default_factory=list)
+    money: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def count(self, judged: Judged, row: Read, outcome: PostingOutcome | None) -> None:
+        """One row more."""
+        move = None
+        match outcome:
+            case Created():
+                self.posted += 1
+                move = self._add("posted", judged)
+            case Replayed():
+                self.replayed += 1
+                self._add("replayed", judged)
+            case Refused() if not isinstance(row, BadRow):
+                self.set_aside.append(judging.refused(row, outcome))
+            case _ if isinstance(judged, SetAside):
+                self.set_aside.append(judged)
+            case _:
+                self.unchanged += 1
+        self.moves.append(move)
+
+    def _add(self, what: str, judged: Judged) -> tuple[str, int]:
+        assert isinstance(judged, Posting)  # noqa: S101 - what has an outcome was posted
+        leg = judged.legs[0]
+        amount = abs(leg.amount_minor)
+        self.money.setdefault(leg.currency, Counter())[what] += amount
+        return leg.currency, amount
+
+
+@dataclass(frozen=True, slots=True)
+class RowsFeed:
+    """A Feed of the rows of one source."""
+
+    source: RowSource
+
+    def extent(self) -> Extent:
+        return self.source.extent()
+
+    def read(self, run: Run, rows_max: int) -> Portion[Read]:
+        at, skip = _place(run)
+        if skip:
+            at = self.source.page(at, skip).after
+        page = self.source.page(at, rows_max)
+        return Portion(page.rows, {"at": dict(page.after), "skip": 0}, page.is_last, page.bytes_read)
+
+    def apply(self, session: Session, run: Run, portion: Portion[Read], *, now: datetime) -> Applied:
+        taken, rows = take(session, run, portion.items, now)
+        cut = rows < len(portion.items)
+        return Applied(
+            after=_cut(run, rows) if cut else portion.after,
+            is_last=portion.is_last,
+            bytes_read=run.bytes_read if cut else portion.bytes_read,
+            posted=taken.posted,
+            replayed=taken.replayed,
+            unchanged=taken.unchanged,
+            set_aside=taken.set_aside,
+            money=taken.money,
+            cap_reached=cut,
+        )
+
+    def blame(self, portion: Portion[Read], reason: str) -> list[SetAside]:
+        return [blamed(row, reason) for row in portion.items]
+
+
+def take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> tuple[Taken, int]:
+    """Apply the rows, or as many of the first as the run's cap lets pass: how many."""
+    if run.max_amount_minor is None:
+        return _take(session, run, rows, now), len(rows)
+    fit = len(rows)
+    while True:
+        savepoint = session.begin_nested()
+        taken = _take(session, run, rows[:fit], now)
+        within = within_cap(run, taken.moves)
+        if within == fit:
+            savepoint.commit()
+            return taken, fit
+        savepoint.rollback()
+        fit = within
+
+
+def blamed(row: Read, reason: str) -> SetAside:
+    """The row that makes its batch fail."""
+    if isinstance(row, BadRow):
+        return SetAside(row.place, row.line, None, row.raw, "failed", reason)
+    return judging.aside(row, "failed", reason)
+
+
+def _take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> Taken:
+    openings = [row for row in rows if isinstance(row, OpeningRow)]
+    judged_openings, moved = judge_openings(session, run, openings) if openings else ([], [])
+    rest = iter(judged_openings)
+    judged = [next(rest) if isinstance(row, OpeningRow) else _judge(run, row) for row in rows]
+    outcomes = iter(_post(session, run, [one for one in judged if isinstance(one, Posting)], now))
+    if openings and not run.dry_run:
+        refuse_moved_meanwhile(session, run, openings, moved)
+    taken = Taken()
+    for one, row in zip(judged, rows, strict=True):
+        taken.count(one, row, next(outcomes) if isinstance(one, Posting) else None)
+    return taken
+
+
+def _judge(run: Run, row: PostingRow | BadRow) -> Judged:
+    if isinstance(row, BadRow):
+        return judging.bad(row)
+    return judging.posting_or_aside(row, partial(history_posting, run.tenant, run.namespace, row))
+
+
+def _post(session: Session, run: Run, postings: list[Posting], now: datetime) -> list[PostingOutcome]:
+    if not postings:
+        return []
+    shadow = load_tenant(session, run.tenant).shadow
+    if run.dry_run:
+        return rehearse(session, postings, backfill_id=run.id, shadow=shadow)
+    return post(session, postings, now=now, shadow=shadow)
+
+
+def _place(run: Run) -> tuple[Cursor | None, int]:
+    return (None, 0) if run.cursor is None else (run.cursor["at"], int(run.cursor["skip"]))
+
+
+def _cut(run: Run, rows: int) -> Cursor:
+    at, skip = _place(run)
+    return {"at": at, "skip": skip + rows}
