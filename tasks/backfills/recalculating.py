@@ -17,6 +17,7 @@ from models.backfills.runs import Run
 from models.ledger.recalc import Drift, account_ids, count_accounts, drift_of, repair
 from tasks.backfills.port import Applied, Portion
 from worker.database import Transaction
+from worker.settings import TenantSettings
 from worker.sources.port import Extent, SourceFailed
 
 UNREPAIRABLE = (
@@ -25,7 +26,7 @@ UNREPAIRABLE = (
 )
 
 
-def settle_wallets(source: Mapping[str, Any]) -> dict[str, Any]:
+def settle_wallets(_tenant: TenantSettings, source: Mapping[str, Any]) -> dict[str, Any]:
     """`source` as it stays with the run: {"type": "wallets", "owner"?}. Raises SourceFailed."""
     owner = source.get("owner")
     if owner is not None and not (isinstance(owner, str) and owner):
