@@ -16,8 +16,9 @@ from models.schedules import claim_slot, finish_slot
 from models.tenants import set_paused
 from tests.integration.http.requests import CREDIT, SANDBOX, captured, credit, job_headers, signed
 from tests.integration.http.serving import ACME_OLD_TOKEN, ACME_TOKEN, SANDBOX_SECRET, serving, settings
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from worker.database import Transaction
+from worker.http import gauges
 
 
 def metrics(client: httpx.Client) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -53,19 +54,27 @@ def test_readiness_names_both_servers(client: httpx.Client) -> None:
         ("UPDATE alembic_version SET version_num = '9999_of_a_newer_release'", 200),
     ],
 )
+@pytest.mark.usefixtures("patient")
 def test_a_database_that_is_behind_is_not_ready_and_one_ahead_is(
     database_url: str, owner_transaction: Transaction, change: str, status: int
 ) -> None:
     with owner_transaction() as session:
         session.execute(text(change))
-    with serving(settings(database_url)) as address, httpx.Client(base_url=address) as client:
+    with (
+        serving(settings(database_url)) as address,
+        httpx.Client(base_url=address, timeout=PATIENCE_SECONDS) as client,
+    ):
         ready = client.get("/readyz")
         assert ready.status_code == status
         assert ready.json()["database"] == ("ok" if status == 200 else "not_migrated")
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_empty_database_is_not_migrated(empty_database_url: str) -> None:
-    with serving(settings(empty_database_url)) as address, httpx.Client(base_url=address) as client:
+    with (
+        serving(settings(empty_database_url)) as address,
+        httpx.Client(base_url=address, timeout=PATIENCE_SECONDS) as client,
+    ):
         assert client.get("/readyz").json()["database"] == "not_migrated"
         assert client.get("/metrics").status_code == 200
 
@@ -133,18 +142,28 @@ def test_the_last_verify_is_shown(client: httpx.Client, transaction: Transaction
     assert value(found, "ledgerbeat_verify_finished_timestamp_seconds") == finished_at
 
 
-def test_the_metrics_of_the_database_are_read_at_most_every_few_seconds(client: httpx.Client) -> None:
-    metrics(client)
-    client.post(CREDIT, json=credit(), headers=job_headers())
-    found = metrics(client)
+@pytest.mark.usefixtures("patient")
+def test_the_metrics_of_the_database_are_read_at_most_every_few_seconds(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gauges.FRESH_SECONDS == 5
+    monkeypatch.setattr(gauges, "FRESH_SECONDS", 600.0)  # which the test does not take
+    with (
+        serving(settings(database_url)) as address,
+        httpx.Client(base_url=address, timeout=PATIENCE_SECONDS) as client,
+    ):
+        assert value(metrics(client), "ledgerbeat_database_up") == 1
+        client.post(CREDIT, json=credit(), headers=job_headers())
+        found = metrics(client)
     assert value(found, "ledgerbeat_jobs", tenant="acme", name="wallets.credit", state="queued") is None
 
 
+@pytest.mark.usefixtures("patient")
 def test_metrics_have_a_port_of_their_own_when_one_is_set(database_url: str, free_port: int) -> None:
     with serving(settings(database_url, metrics_port=free_port)) as address:
-        own = httpx.get(f"http://127.0.0.1:{free_port}/metrics")
+        own = httpx.get(f"http://127.0.0.1:{free_port}/metrics", timeout=PATIENCE_SECONDS)
         assert (own.status_code, "ledgerbeat_database_up 1.0" in own.text) == (200, True)
-        assert httpx.get(f"{address}/metrics").status_code == 200
+        assert httpx.get(f"{address}/metrics", timeout=PATIENCE_SECONDS).status_code == 200
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{free_port}/metrics")
 
@@ -152,7 +171,7 @@ def test_metrics_have_a_port_of_their_own_when_one_is_set(database_url: str, fre
 def test_a_metrics_port_that_is_taken_stops_nothing(database_url: str, free_port: int) -> None:
     configured = settings(database_url, metrics_port=free_port)
     with serving(configured), serving(configured) as second:
-        assert httpx.get(f"{second}/metrics").status_code == 200
+        assert httpx.get(f"{second}/metrics", timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def test_logs_name_ids_and_codes_and_no_secret(client: httpx.Client) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import redis
 from tests.factories import job_rows
 from tests.integration.http.requests import CREDIT, SANDBOX, captured, credit, job_headers, signed
 from tests.integration.http.serving import ACME_TOKEN, SANDBOX_SECRET
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from worker.database import Transaction
 from worker.http import app
 
@@ -60,14 +59,14 @@ def running(environment: dict[str, str], port: int, log: Path, *more: str) -> It
     with (
         log.open("wb") as output,
         subprocess.Popen(command(port, *more), env=environment, stdout=output, stderr=output) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client,
     ):
         try:
-            until(lambda: _answers(client), within_seconds=90, what="the shim's start")
+            until(lambda: _answers(client), what="the shim's start")
             yield client
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(15)
+            process.wait(60)
 
 
 def _answers(client: httpx.Client) -> bool:
@@ -98,8 +97,6 @@ def test_from_the_environment_to_a_nudge_in_redis(
             assert until(lambda: broker.llen("intake"), what="the nudge") == 1
             message = json.loads(broker.lindex("intake", 0) or b"")
         assert message["headers"]["task"] == "intake.drain"
-        started = time.monotonic()
-    assert time.monotonic() - started < 30
     assert len(job_rows(transaction)) == 2
     told = log.read_text()
     assert '"event": "http.request"' in told
@@ -114,7 +111,10 @@ def test_several_processes_share_nothing_but_the_database(
     with running(environment, free_port, tmp_path / "shim.log", *TWO_WORKERS):
         answers = [
             httpx.post(
-                f"http://127.0.0.1:{free_port}{CREDIT}", json=credit(), headers=job_headers(f"k{n % 10}")
+                f"http://127.0.0.1:{free_port}{CREDIT}",
+                json=credit(),
+                headers=job_headers(f"k{n % 10}"),
+                timeout=PATIENCE_SECONDS,
             )
             for n in range(60)
         ]
@@ -128,7 +128,12 @@ def test_a_wrong_setting_ends_the_process_with_one_sentence(
 ) -> None:
     del environment["LEDGERBEAT_DATABASE_URL"]
     ended = subprocess.run(
-        command(free_port), env=environment, capture_output=True, text=True, timeout=90, check=False
+        command(free_port),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
     assert ended.returncode != 0
     (line,) = ended.stderr.splitlines()

@@ -308,7 +308,7 @@ def test_two_at_once_with_the_same_key_end_with_one_job(
             assert not second.done()
             if not first_commits:
                 session.rollback()
-        assert (second.result(20) == first) is first_commits
+        assert (second.result(120) == first) is first_commits
     assert rows_of(transaction, "jobs") == 1
 
 

@@ -73,7 +73,7 @@ def test_of_two_with_the_same_posting_one_creates_and_the_other_replays(
         (first,) = post(session, [credit("ada", 5, "k1")], now=NOON)
         second = second_writer(credit("ada", 5, "k1"))
     assert isinstance(first, Created)
-    assert second.result(20) == [Replayed(first.transaction_id, first.balances)]
+    assert second.result(120) == [Replayed(first.transaction_id, first.balances)]
     assert available(transaction, "ada") == 5 + account_exists
 
 
@@ -84,7 +84,7 @@ def test_the_second_creates_when_the_first_rolls_back(
         post(session, [credit("ada", 5, "k1")], now=NOON)
         second = second_writer(credit("ada", 5, "k1"))
         session.rollback()
-    assert words(second.result(20)) == ["created"]
+    assert words(second.result(120)) == ["created"]
     assert available(transaction, "ada") == 5
 
 
@@ -97,7 +97,7 @@ def test_the_same_key_on_other_accounts_is_a_race_and_then_a_conflict(
         post(session, [replace(credit("ada", 5, "k1"), legs=legs_between("house:x", "ada"))], now=NOON)
         second = second_writer(other)
     with pytest.raises(PostingRaced, match="1 of 1 keys"):
-        second.result(20)
+        second.result(120)
     assert words(posted(transaction, other)) == ["idempotency_conflict"]
     assert (available(transaction, "bob"), available(transaction, "eve")) == (5, 0)
     assert_books_in_order(transaction)
@@ -113,7 +113,7 @@ def test_two_that_open_the_same_account_at_once_open_one(
     with transaction() as session:
         post(session, [credit("new", 5, "k1")], now=NOON)
         second = second_writer(credit("new", 7, "k2"))
-    (outcome,) = second.result(20)
+    (outcome,) = second.result(120)
     assert isinstance(outcome, Created)
     assert outcome.balances[1] == ("wallet:new:available", "EUR", 12)
     assert rows_of(transaction, "accounts") == 2
@@ -127,7 +127,7 @@ def test_a_debit_waits_for_the_debit_before_it_and_then_sees_an_empty_wallet(
     with transaction() as session:
         post(session, [transfer("ada", "bob", 5, "k1")], now=NOON)
         second = second_writer(transfer("ada", "eve", 5, "k2"))
-    assert words(second.result(20)) == ["insufficient_funds"]
+    assert words(second.result(120)) == ["insufficient_funds"]
 
 
 def test_opposite_transfers_between_known_accounts_never_deadlock(

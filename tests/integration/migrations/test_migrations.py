@@ -114,7 +114,7 @@ def test_many_that_migrate_one_empty_database_at_once_all_succeed(
         )
         for _ in range(3)
     ]
-    told = [process.communicate(timeout=120)[0].decode() for process in processes]
+    told = [process.communicate(timeout=300)[0].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], told
     assert version(empty) == head()
 
@@ -126,7 +126,7 @@ def test_the_second_waits_until_the_first_is_done(empty_database_url: str, empty
         until(lambda: waits_for_advisory_lock(first), what="a migration that waits")
         assert not has_table(first, "tenants")
         first.rollback()
-        assert second.result(60) == 0
+        assert second.result(120) == 0
     assert version(empty) == head()
 
 
@@ -136,7 +136,7 @@ def migrate_in_process(url: str) -> int:
         cwd=ROOT,
         env=os.environ | {"LEDGERBEAT_DATABASE_URL": url},
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return done.returncode
@@ -169,7 +169,7 @@ def test_alembic_without_a_url_says_what_to_set() -> None:
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith("LEDGERBEAT_")},
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode != 0
@@ -182,7 +182,7 @@ def test_migrations_print_as_sql_for_those_who_apply_it_themselves(empty_databas
         cwd=ROOT,
         env=os.environ | {"LEDGERBEAT_DATABASE_URL": empty_database_url},
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

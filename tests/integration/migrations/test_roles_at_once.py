@@ -76,7 +76,7 @@ def test_of_two_that_make_the_roles_at_once_both_succeed(
             assert not second.done()
             if first_commits:
                 first.commit()
-        second.result(30)
+        second.result(120)
     assert roles(other, prefix) == [f"{prefix}_enqueue", f"{prefix}_worker"]
 
 

@@ -24,7 +24,7 @@ class Office:
     transaction: Transaction
     now: datetime
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    timeout_seconds: float = 5.0
+    timeout_seconds: float = 60.0
 
     def announce(self, *subjects: tuple[str, int], tenant: str = "acme", **data: Any) -> None:
         """One notification for each (subject, version), committed."""

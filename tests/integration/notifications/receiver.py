@@ -140,7 +140,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
 
         def _reply(self, reply: Reply) -> None:
             if reply.hold is not None:
-                reply.hold.wait(20)
+                reply.hold.wait(60)
             if reply.trickle:
                 self._trickle()
                 return

@@ -283,10 +283,10 @@ def test_a_late_answer_of_a_lost_claim_counts_when_it_is_a_delivery(
     office.dispatch()
     with ThreadPoolExecutor() as pool:
         frozen = pool.submit(office.deliver)
-        assert arrived.wait(5)
+        assert arrived.wait(60)
         office.after(61)
         held.set()
-        frozen.result(20)
+        frozen.result(120)
     [row] = office.rows()
     assert len(receiver.deliveries) == 2
     assert (row["state"], row["next_try_at"], row["last_error"]) == ("delivered", None, None)
@@ -307,11 +307,11 @@ def test_a_late_failure_of_a_lost_claim_changes_nothing(office: Office, receiver
     office.dispatch()
     with ThreadPoolExecutor() as pool:
         frozen = pool.submit(office.deliver)
-        assert arrived.wait(5)
+        assert arrived.wait(60)
         office.after(61)
         [before] = office.rows()
         held.set()
-        frozen.result(20)
+        frozen.result(120)
     [row] = office.rows()
     assert before == row
     assert (row["tries"], row["last_error"]) == (2, "HTTP 502")
@@ -324,12 +324,12 @@ def test_many_workers_at_once_send_each_once_and_in_order(office: Office, receiv
     together = threading.Barrier(4)
 
     def work() -> None:
-        together.wait(10)
+        together.wait(60)
         office.deliver()
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(work) for _ in range(4)]:
-            done.result(60)
+            done.result(120)
     while office.rows("pending"):
         office.after(61)
     assert sorted(receiver.subjects()) == sorted(subjects)

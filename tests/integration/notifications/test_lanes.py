@@ -71,7 +71,7 @@ def test_a_slow_receiver_holds_back_nobody_else(office: Office, receiver: Receiv
         assert quick.subjects() == [("payout:1", 1)]
         assert not slow.done()
         held.set()
-        slow.result(20)
+        slow.result(120)
     assert receiver.at_once_max <= 16
 
 
@@ -81,11 +81,11 @@ def test_two_dispatchers_at_once_take_each_lane_once(office: Office, tenants: li
     together = threading.Barrier(4)
 
     def dispatch() -> list[str]:
-        together.wait(10)
+        together.wait(60)
         return office.dispatch()
 
     with ThreadPoolExecutor(4) as pool:
-        taken = [tenant for one in [pool.submit(dispatch) for _ in range(4)] for tenant in one.result(20)]
+        taken = [tenant for one in [pool.submit(dispatch) for _ in range(4)] for tenant in one.result(120)]
     assert sorted(taken) == tenants[:LANES_MAX]
 
 

@@ -196,7 +196,7 @@ def test_two_batches_at_once_cannot_overshoot(cashier: Cashier) -> None:
     def run(number: int) -> list[Outcome]:
         batch = [work_of("acme", 10 * number + one, 90) for one in range(3)]
         with cashier.transaction() as session:
-            together.wait(20)
+            together.wait(60)
             return apply_requests(session, batch, tenant=load_tenant(session, "acme"), now=cashier.now)
 
     with ThreadPoolExecutor(8) as pool:
@@ -220,7 +220,7 @@ def test_the_second_batch_waits_for_the_first_and_sees_what_it_took(cashier: Cas
         until(lambda: second.done() or cashier.rows(WAITING)[0]["waiting"], what="a second batch that waits")
         assert not second.done()
         session.commit()
-        [refused] = second.result(20)
+        [refused] = second.result(120)
     assert refused is not None
     assert refused.left_minor == 200
     cashier.rows("UPDATE limit_reservations SET released_at = now() RETURNING payout_id")

@@ -63,11 +63,11 @@ def test_a_cancel_waits_for_the_drain_that_has_the_job_and_then_finds_it_finishe
         assert lock_lane(session, desk.tenant)
         claimed = claim(session, desk.tenant, limit=1)
         thread.start()
-        assert began.wait(10)
+        assert began.wait(60)
         thread.join(0.3)
         assert thread.is_alive()
         finish(session, [(claimed[0], Done({}))], now=desk.now)
-    thread.join(20)
+    thread.join(120)
     assert cancelled == [[]]
     assert states(desk) == {job: "done"}
 
@@ -78,12 +78,12 @@ def test_when_cancel_and_drains_race_each_job_has_either_its_effect_or_its_cance
     cancelled: set[object] = set()
 
     def drainer() -> None:
-        together.wait(10)
+        together.wait(60)
         for _ in range(20):
             drain(desk.transaction, desk.tenant, routing=ROUTING, clock=lambda: desk.now, batches_max=1)
 
     def operator() -> None:
-        together.wait(10)
+        together.wait(60)
         for start in range(len(jobs) - 40, -1, -40):
             choice = choose(desk.transaction, Selection(CANCELLABLE, ids=jobs[start : start + 20]), rows=100)
             cancelled.update(carry_out(desk.transaction, cancel, choice, ORDER, now=desk.now))
@@ -92,7 +92,7 @@ def test_when_cancel_and_drains_race_each_job_has_either_its_effect_or_its_cance
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     play(desk)
     found = states(desk)
     assert {job for job, state in found.items() if state == "cancelled"} == cancelled

@@ -110,7 +110,7 @@ def test_money_that_moves_meanwhile_is_not_lost(
         threads[0].start()
         threads[0].join(0.3)
         assert threads[0].is_alive()
-    threads[0].join(20)
+    threads[0].join(120)
     assert found(transaction) == []
     with transaction() as session:
         balance = session.execute(

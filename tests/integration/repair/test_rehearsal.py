@@ -127,19 +127,19 @@ def test_no_drain_works_in_the_lane_meanwhile_and_one_that_does_is_waited_for(de
         with desk.transaction() as session:
             assert lock_lane(session, desk.tenant)
             held.set()
-            done.wait(10)
+            done.wait(60)
 
     thread = Thread(target=drainer)
     thread.start()
-    assert held.wait(10)
+    assert held.wait(60)
     with pytest.raises(LaneBusy), desk.transaction() as session:
         wait_for_lane(session, desk.tenant, seconds=0.1)
     said: list[dict[UUID, Prediction]] = []
     rehearsal = Thread(target=lambda: said.append(rehearsed(desk, [dead])))
     rehearsal.start()
     done.set()
-    rehearsal.join(20)
-    thread.join(20)
+    rehearsal.join(120)
+    thread.join(120)
     assert said == [{dead: "dies"}]
 
 
