@@ -10,6 +10,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from models.errors import LedgerbeatError
+from ops.cli.backfill import backfill
 from ops.cli.doctor import doctor
 from ops.cli.explain import explain
 from ops.cli.findings import findings
@@ -46,6 +47,7 @@ for command in (
     reconcile,
     findings,
     explain,
+    backfill,
     tenants,
     doctor,
 ):

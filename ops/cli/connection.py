@@ -18,12 +18,14 @@ def session() -> Iterator[Session]:
 
 
 @contextmanager
-def transaction_of(settings: Settings, *, statement_seconds: int = 30) -> Iterator[Transaction]:
-    """For commands of several transactions: each call opens one, as the worker's role."""
+def transaction_of(
+    settings: Settings, *, statement_seconds: int = 30, pool_size: int = 1
+) -> Iterator[Transaction]:
+    """For commands of several transactions, so many at a time: each call opens one, as the worker's role."""
     engine = make_engine(
         settings.require_database_url(),
         role=settings.database_role,
-        pool_size=1,
+        pool_size=pool_size,
         statement_seconds=statement_seconds,
         prepared_statements=settings.prepared_statements,
     )

@@ -18,6 +18,7 @@ from ops.cli.output import as_json, print_json, print_table
 from ops.cli.quiet import quiet_logs
 from ops.repair import PREDICTIONS, Cause, Choice, carry_out, causes, choose, forecast
 from ops.running import running_settings
+from worker.settings import Settings
 
 LIMIT, LIMIT_MAX = 1000, 100_000
 FINAL = {
@@ -65,7 +66,7 @@ def redrive(limit: int, actor: str, reason: str, dry_run: bool, as_json: bool, *
         choice = choose(transaction, wanted, rows=limit)
         if dry_run:
             with quiet_logs():
-                found = forecast(transaction, choice, routing=_routing(), now=now)
+                found = forecast(transaction, choice, routing=_routing(settings), now=now)
             _tell_forecast(choice, causes(choice.jobs, found), as_json)
             return
         order = Order(actor, reason, uuid4(), _as_written(filters, limit))
@@ -110,10 +111,10 @@ def cancel(
             context.exit(1 if choice.unfit or named - changed else 0)
 
 
-def _routing() -> Any:
-    from tasks.intake.routing import ROUTING  # the whole of the job families: only where it is needed
+def _routing(settings: Settings) -> Any:
+    from tasks.intake.routing import routing_of  # the whole of the job families: only where it is needed
 
-    return ROUTING
+    return routing_of(lambda: settings.tenants)
 
 
 def _selection(

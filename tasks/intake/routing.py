@@ -1,8 +1,16 @@
 """Which family takes which job: every name of the catalogue, and the providers' events."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from tasks.backfills.commands import (
+    Tenants,
+    cancel_backfills,
+    pause_backfills,
+    resume_backfills,
+    start_backfills,
+)
 from tasks.deposits.service import expect_deposits, touch_expected
 from tasks.intake.port import Handler, Route, Routing, Touching
 from tasks.payouts.accounts import pause_providers, resume_providers
@@ -23,6 +31,8 @@ from tasks.wallets.service import apply_awards, apply_credits, apply_debits, app
 from tasks.webhooks.notice import Notice
 from tasks.webhooks.service import apply_events, touch_events
 from worker.catalogue import PROVIDER_EVENT, parse
+from worker.resources import current
+from worker.settings import TenantSettings
 
 HANDLERS: dict[str, tuple[Handler[Any], Touching[Any] | None]] = {
     "wallets.credit": (apply_credits, touch_owners),
@@ -42,13 +52,28 @@ HANDLERS: dict[str, tuple[Handler[Any], Touching[Any] | None]] = {
     "providers.resume": (resume_providers, None),
     "policies.set": (set_policies, None),
     "reconciliation.run": (ask_for_nights, None),
+    "backfills.pause": (pause_backfills, None),
+    "backfills.resume": (resume_backfills, None),
+    "backfills.cancel": (cancel_backfills, None),
 }
 
-ROUTING: Routing = {
-    **{
+
+def routing_of(tenants: Tenants) -> Routing:
+    """Every route. `tenants` are those of this process's settings: a backfill's source is named there."""
+    start = partial(start_backfills, tenants=tenants)
+    handlers = HANDLERS | {"backfills.start": (start, None)}
+    routes = {
         name: Route(partial(parse, name), handler, touching=touching)
-        for name, (handler, touching) in HANDLERS.items()
-    },
-    PROVIDER_EVENT: Route(Notice.from_args, apply_events, frozenset({"provider"}), touch_events),
-}
+        for name, (handler, touching) in handlers.items()
+    }
+    return routes | {
+        PROVIDER_EVENT: Route(Notice.from_args, apply_events, frozenset({"provider"}), touch_events)
+    }
+
+
+def _tenants() -> Mapping[str, TenantSettings]:
+    return current().settings.tenants
+
+
+ROUTING = routing_of(_tenants)
 """No app may claim to be a provider: its `webhooks.event` is an unknown job."""

@@ -6,6 +6,14 @@
 from collections.abc import Mapping
 
 from models.errors import UnknownJob
+from worker.catalogue.backfills import (
+    BackfillCancel,
+    BackfillCommand,
+    BackfillOptions,
+    BackfillPause,
+    BackfillResume,
+    BackfillStart,
+)
 from worker.catalogue.deposits import DepositExpect
 from worker.catalogue.fields import Arguments
 from worker.catalogue.parsing import parse_as
@@ -50,6 +58,10 @@ JOBS: Mapping[str, type[Arguments]] = {
     "providers.resume": ProviderResume,
     "policies.set": PolicySet,
     "reconciliation.run": ReconciliationRun,
+    "backfills.start": BackfillStart,
+    "backfills.pause": BackfillPause,
+    "backfills.resume": BackfillResume,
+    "backfills.cancel": BackfillCancel,
 }
 """Job name -> schema of its arguments."""
 
@@ -90,4 +102,10 @@ __all__ = [
     "ProviderResume",
     "PolicySet",
     "ReconciliationRun",
+    "BackfillCancel",
+    "BackfillCommand",
+    "BackfillOptions",
+    "BackfillPause",
+    "BackfillResume",
+    "BackfillStart",
 ]

@@ -1,0 +1,260 @@
+"""`ledgerbeat backfill`: older history and balances brought in, webhooks fetched again, balances recalculated.
+
+Straight in the database, so that a run is made, paused and cancelled when no worker runs. The jobs backfills.start,
+pause, resume and cancel do the same for upstream apps, from sources that the settings name.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import click
+
+from models.backfills.quarantine import Quarantined, all_quarantined, quarantined
+from models.backfills.runs import Run, find_runs, load_run
+from models.backfills.tables import STATES
+from models.errors import NotFound
+from ops.cli.backfills.asking import Wanted, asked, tenant_of
+from ops.cli.backfills.correcting import write_quarantine
+from ops.cli.backfills.options import AS_PATH, MINOR, decided, how, where_from
+from ops.cli.backfills.telling import as_facts, exit_code, print_list, print_run
+from ops.cli.backfills.watching import follow, watching
+from ops.cli.backfills.working import tell_workers, work_here
+from ops.cli.connection import session, transaction_of
+from ops.cli.options import require_signature, signed
+from ops.cli.output import as_json, print_json, print_table
+from ops.running import running_settings
+from tasks.backfills import service
+from tasks.backfills.service import StartRequest
+from worker.database import Transaction
+from worker.settings import Settings
+
+SET_ASIDE = ("open", "waiting")
+SHOWN_LENGTH = 100
+ROWS = 50
+CONNECTIONS = 3
+"""With --here a batch's, and one that keeps its claim meanwhile."""
+
+
+@click.group()
+def backfill() -> None:
+    """Bring in older history or balances, fetch webhooks again, recalculate: in batches, each row once."""
+
+
+@backfill.command()
+@where_from
+@how
+@signed
+@as_json
+@click.pass_context
+def start(
+    context: click.Context,
+    /,
+    tenant: str,
+    dry_run: bool,
+    batch_rows: int | None,
+    detach: bool,
+    here: bool,
+    actor: str,
+    reason: str,
+    as_json: bool,
+    **source: Any,
+) -> None:
+    """Start a run and wait for its end. Exit code 0 clean, 1 rows are set aside, 2 error, paused or cancelled.
+
+    Ctrl-C leaves it to the workers; with --here it pauses the run.
+    """
+    require_signature(actor, reason)
+    if detach and here:
+        raise click.UsageError("--here works in this process, --detach leaves it to the workers: not both")
+    settings = running_settings()
+    wanted = Wanted(**source)
+    request = _request(settings, tenant, wanted, actor, reason, dry_run=dry_run, batch_rows=batch_rows)
+    with transaction_of(settings, pool_size=CONNECTIONS) as transaction:
+        run = _started(settings, transaction, request)
+        if here:
+            run = work_here(settings, transaction, run, actor)
+        elif not detach:
+            tell_workers(settings)
+            run = _followed(transaction, run)
+    _told(run, as_json)
+    context.exit(exit_code(run))
+
+
+def _request(
+    settings: Settings, tenant: str, wanted: Wanted, actor: str, reason: str, **how_: Any
+) -> StartRequest:
+    """Raises LedgerbeatError and UsageError for whatever does not fit."""
+    found = asked(tenant_of(settings, tenant), wanted)
+    return StartRequest(
+        id=uuid4(),
+        tenant=tenant,
+        kind=found.kind,
+        source=found.source,
+        actor=actor,
+        reason=reason,
+        namespace=wanted.namespace,
+        max_amount_minor=wanted.max_amount_minor,
+        options=found.options,
+        **how_,
+    )
+
+
+def _started(settings: Settings, transaction: Transaction, request: StartRequest) -> Run:
+    """The run, once its source has been looked at: a file that is not there makes none."""
+    service.check(settings.tenants, request)
+    with transaction() as opened:
+        run = service.start(opened, settings.tenants, request, now=datetime.now(UTC))
+    click.echo(f"backfill {run.id}", err=True)
+    return run
+
+
+def _followed(transaction: Transaction, run: Run) -> Run:
+    """As it ended. Ctrl-C ends the looking, not the run."""
+    try:
+        with watching() as watcher:
+            return follow(lambda: _loaded(transaction, run.id), watcher)
+    except KeyboardInterrupt:
+        click.echo(
+            f"it goes on without you. Look again: ledgerbeat backfill status {run.id} --watch; "
+            f"stop it: ledgerbeat backfill pause {run.id} --reason ...",
+            err=True,
+        )
+        raise
+
+
+def _loaded(transaction: Transaction, run_id: UUID) -> Run:
+    with transaction() as opened:
+        run = load_run(opened, run_id)
+    if run is None:
+        raise NotFound(f"no backfill {run_id}")
+    return run
+
+
+def _told(run: Run, as_json: bool) -> None:
+    print_json(as_facts(run)) if as_json else print_run(run)
+
+
+@backfill.command()
+@click.argument("run_id", metavar="[ID]", required=False, type=click.UUID)
+@click.option("--tenant", help="Only this tenant's.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES), help="May be given several times."
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=ROWS, show_default=True)
+@click.option("--watch", is_flag=True, help="Until it ends; then the exit code is that of start.")
+@as_json
+@click.pass_context
+def status(
+    context: click.Context,
+    /,
+    run_id: UUID | None,
+    tenant: str | None,
+    states: tuple[str, ...],
+    limit: int,
+    watch: bool,
+    as_json: bool,
+) -> None:
+    """How one stands, or the newest of all."""
+    if run_id is None:
+        if watch:
+            raise click.UsageError("--watch needs the ID of one")
+        _list(tenant, states, limit, as_json)
+        return
+    with transaction_of(running_settings()) as transaction:
+        run = _loaded(transaction, run_id)
+        if watch:
+            run = _followed(transaction, run)
+    _told(run, as_json)
+    context.exit(exit_code(run) if watch else 0)
+
+
+def _list(tenant: str | None, states: tuple[str, ...], limit: int, as_json: bool) -> None:
+    with session() as opened:
+        runs = find_runs(opened, tenant=tenant, states=states or None, limit=limit)
+    print_json([as_facts(run) for run in runs]) if as_json else print_list(runs, datetime.now(UTC))
+
+
+@backfill.command()
+@decided
+def pause(**given: Any) -> None:
+    """Stop at the end of the batch that is under way, until it is resumed."""
+    _decide(service.pause, **given)
+
+
+@backfill.command()
+@click.option(
+    "--max-amount-minor", type=MINOR, help="A higher cap: for what it has moved and will, per currency."
+)
+@decided
+def resume(**given: Any) -> None:
+    """Go on where it stopped."""
+    _decide(service.resume, **given)
+    tell_workers(running_settings())
+
+
+@backfill.command()
+@decided
+def cancel(**given: Any) -> None:
+    """End it for good. What it has posted stays: the ledger is append-only."""
+    _decide(service.cancel, **given)
+
+
+def _decide(
+    do: Callable[..., Run], run_id: UUID, actor: str, reason: str, as_json: bool, **more: Any
+) -> None:
+    require_signature(actor, reason)
+    with session() as opened:
+        run = do(opened, run_id, actor=actor, reason=reason, now=datetime.now(UTC), **more)
+    _told(run, as_json)
+
+
+@backfill.command()
+@click.argument("run_id", metavar="ID", type=click.UUID)
+@click.option("--out", type=AS_PATH, help="Write all of them into this file, and why into FILE.why.csv.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=ROWS, show_default=True)
+@as_json
+def quarantine(run_id: UUID, out: Path | None, limit: int, as_json: bool) -> None:
+    """Rows that were set aside, with line and reason; --out makes a file of them, to correct and feed again."""
+    with transaction_of(running_settings()) as transaction:
+        run = _loaded(transaction, run_id)
+        with transaction() as opened:
+            if out is not None:
+                _write(run, all_quarantined(opened, run_id, states=SET_ASIDE), out)
+                return
+            rows = quarantined(opened, run_id, states=SET_ASIDE, rows=limit)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("place", "id", "code", "reason", "row"),
+        [(_place(row), row.row_id, row.code, row.reason, _shortened(row.raw)) for row in rows],
+        empty="nothing was set aside",
+    )
+    if len(rows) < run.quarantined + run.waiting:
+        click.echo(
+            f"the first {len(rows):,} of {run.quarantined + run.waiting:,}: --limit, or --out FILE for all"
+        )
+
+
+def _write(run: Run, rows: Iterator[Quarantined], out: Path) -> None:
+    written = write_quarantine(run, rows, out)
+    click.echo(f"{written.rows:,} rows: {written.path}; why, in the same order: {written.why}")
+    if written.cut:
+        click.echo(
+            f"{written.cut:,} of them are not whole ('cut'): take those from the source, by their line"
+        )
+    click.echo(
+        f"correct the first file, then: ledgerbeat backfill start --tenant {run.tenant} --kind {run.kind} "
+        f"--file {written.path} --mapping ... --namespace {run.namespace}"
+    )
+
+
+def _place(row: Quarantined) -> str:
+    return f"line {row.line:,}" if row.line is not None else row.place
+
+
+def _shortened(raw: str) -> str:
+    return raw if len(raw) <= SHOWN_LENGTH else f"{raw[:SHOWN_LENGTH]}..."

@@ -1,0 +1,153 @@
+"""How a backfill stands, for people: as one line, as facts, and as the summary at its end with what to do next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+
+from models.backfills.runs import Run
+from models.money import format_minor
+from ops.cli.output import print_facts, print_table
+from tasks.backfills.progress import progress
+
+ENDED = ("done", "cancelled", "paused", "failed")
+"""Nothing more happens by itself."""
+PAUSED = {
+    "asked": "as somebody asked",
+    "cap_reached": "the next row would have moved more than it may",
+    "source_changed": "the source is not what it was when the run began",
+    "source_failed": "the source cannot be read",
+    "batch_failed": "rows failed again and again",
+}
+
+
+def exit_code(run: Run) -> int:
+    """0 clean, or still at work; 1 rows are set aside; 2 it has not come to its end."""
+    if run.state in ("cancelled", "paused", "failed"):
+        return 2
+    return 1 if run.state == "done" and run.quarantined else 0
+
+
+def as_facts(run: Run) -> dict[str, Any]:
+    """For scripts: the row, its progress, and what `start` ends with."""
+    shown = {name: value for name, value in asdict(run).items() if name not in ("cursor", "claim_version")}
+    return shown | {"progress": asdict(progress(run)), "exit_code": exit_code(run)}
+
+
+def print_list(runs: Sequence[Run], now: datetime) -> None:
+    """One line each."""
+    print_table(
+        ("id", "tenant", "kind", "source", "state", "progress", "posted", "set aside", "age"),
+        [
+            (run.id, run.tenant, kind_words(run), source_words(run.source), state_words(run), progress(run),
+             f"{run.posted:,}", f"{run.quarantined + run.waiting:,}", _age((now - run.created_at).total_seconds()))
+            for run in runs
+        ],
+        empty="no backfills fit",
+    )  # fmt: skip
+
+
+def print_run(run: Run) -> None:
+    """Everything about one, and what to do next."""
+    would = "would be " if run.dry_run else ""
+    facts = {
+        "backfill": f"{run.id}: {state_words(run)}",
+        "of": f"{run.tenant}, {kind_words(run)}, from {source_words(run.source)}, namespace {run.namespace}",
+        "asked by": f"{run.actor}: {run.reason}",
+        "read": progress(run),
+        "posted": f"{run.posted:,} rows {would}posted",
+        "replayed": f"{run.replayed:,} rows stood already",
+        "quarantined": f"{run.quarantined:,} rows {would}set aside",
+    }
+    if run.unchanged:
+        facts["unchanged"] = f"{run.unchanged:,} rows had nothing to do"
+    if run.waiting:
+        facts["waiting"] = f"{run.waiting:,} rows wait for money that a later row may bring"
+    print_facts(facts)
+    _print_money(run, would)
+    _print_reasons(run.reasons)
+    click.echo()
+    for words, colour in verdict(run):
+        click.secho(words, fg=colour)
+
+
+def kind_words(run: Run) -> str:
+    return f"{run.kind} (dry run)" if run.dry_run else run.kind
+
+
+def state_words(run: Run) -> str:
+    """The state, and why."""
+    if run.state == "paused":
+        return f"paused, {run.pause_code}"
+    asked = {"pause": ", pauses after this batch", "cancel": ", ends after this batch"}
+    return f"{run.state}{asked.get(run.stop_asked or '', '')}"
+
+
+def source_words(source: Mapping[str, Any]) -> str:
+    """Where its rows come from."""
+    match source:
+        case {"type": "events", "provider": provider, "since": since, "until": until}:
+            return f"{provider}'s events from {since} to {until}"
+        case {"type": "wallets"}:
+            return f"the wallets of {source['owner']}" if source.get("owner") else "all accounts"
+        case {"name": name}:
+            return f"source {name}"
+        case _:
+            return str(source.get("path", source.get("type")))
+
+
+def verdict(run: Run) -> Iterator[tuple[str, str]]:
+    """The last words, each with a colour: how it stands, and the next command."""
+    command = f"ledgerbeat backfill %s {run.id}"
+    if run.quarantined:
+        yield f"set aside: {command % 'quarantine'} --out FILE.csv has the rows and why", "yellow"
+    match run.state:
+        case "done" if run.dry_run:
+            yield "dry run: nothing was posted. The same command without --dry-run does it", "green"
+        case "done":
+            yield "done: every row that was read is accounted for", "yellow" if run.quarantined else "green"
+        case "cancelled":
+            yield "cancelled; what it had posted stays, for the ledger is append-only", "red"
+        case "failed":
+            yield f"FAILED: {run.last_error}", "red"
+            yield f"put the cause right, then: {command % 'resume'} --reason ...", "red"
+        case "paused":
+            error = f" ({run.last_error})" if run.last_error else ""
+            yield f"paused: {PAUSED.get(str(run.pause_code), run.pause_code)}{error}", "red"
+            cap = " --max-amount-minor ..." if run.pause_code == "cap_reached" else ""
+            yield f"to go on: {command % 'resume'} --reason ...{cap}", "red"
+        case _:
+            yield f"watch it: {command % 'status'} --watch", "cyan"
+
+
+def _print_money(run: Run, would: str) -> None:
+    if not run.money:
+        return
+    cap = run.max_amount_minor
+    click.echo()
+    print_table(
+        ("currency", f"{would}posted amount", "stood already amount", *(("cap amount",) if cap is not None else ())),
+        [
+            (currency, format_minor(sums.get("posted", 0), currency), format_minor(sums.get("replayed", 0), currency),
+             *((format_minor(cap, currency),) if cap is not None else ()))
+            for currency, sums in sorted(run.money.items())
+        ],
+        empty="",
+    )  # fmt: skip
+
+
+def _print_reasons(reasons: Mapping[str, int]) -> None:
+    if reasons:
+        click.echo()
+        rows = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+        print_table(("set aside because", "rows"), [(code, f"{count:,}") for code, count in rows], empty="")
+
+
+def _age(seconds: float) -> str:
+    """40 s, 12 min, 30 h, 9 d."""
+    for unit, size, most in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < most:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
