@@ -31,8 +31,9 @@ class Account:
         return max(self.balance, 0)
 
 
-class Standing(NamedTuple):
-    """A transaction that stands: in the ledger (`id` known) or decided earlier in this batch."""
+@dataclass(slots=True)
+class Standing:
+    """A transaction that stands: in the ledger (`id` known), or decided earlier in this batch or in its rehearsal."""
 
     fingerprint: bytes
     id: int | None

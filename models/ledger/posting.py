@@ -15,7 +15,7 @@ from models.arrays import integers, texts
 from models.base import require_aware
 from models.errors import PostingRaced
 from models.ledger.answers import outcomes_of
-from models.ledger.deciding import Account, Batch, Entry, Standing, Write, account_keys
+from models.ledger.deciding import Account, Batch, Entry, Write, account_keys
 from models.ledger.facts import NEW_ACCOUNTS, find_transactions, lock_accounts, new_accounts
 from models.ledger.outcomes import AccountKey, Posting, PostingOutcome
 
@@ -105,7 +105,7 @@ def _write(session: Session, writes: Sequence[Write], batch: Batch, now: datetim
     if raced := ids.count(None):
         raise PostingRaced(f"{raced} of {len(writes)} keys were taken meanwhile")
     for write, row_id in zip(writes, ids, strict=True):
-        batch.standing[write.posting.tenant, write.posting.key] = Standing(write.fingerprint, row_id)
+        batch.standing[write.posting.tenant, write.posting.key].id = row_id
     _record_mismatches(session, writes, batch)
 
 
