@@ -87,6 +87,11 @@ TOTALS = text("""
     WHERE ours_currency IS NOT NULL GROUP BY 2, 3, 4
 """)
 
+# One night of an account at a time concludes: the other sees what it found, and neither waits for the other's findings.
+ALONE = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended('reconciliation\\:' || :tenant || '\\:' || :provider, 0))
+""")
+
 # Who belongs to whom is known to the windows alone, as long as both lie in one.
 REMEMBER = text("""
     INSERT INTO reconciliation_pairs (tenant, provider, transaction_id, record_id, run_id)
@@ -113,6 +118,7 @@ def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
     """Match both sides. The lines in question stand in the temporary table `reconciliation_lines` until the
     transaction ends; what comes back are the sums of all lines that are judged."""
     allow_long_statements(session)
+    session.execute(ALONE, {"tenant": scope.tenant, "provider": scope.provider})
     if found.told_again:
         set_stale_apart(session, scope)
     session.execute(MATCHES[found.told_again], scope.values | {"first_id": found.first_id})
