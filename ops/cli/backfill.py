@@ -13,9 +13,8 @@ from uuid import UUID, uuid4
 import click
 
 from models.backfills.quarantine import Quarantined, all_quarantined, quarantined
-from models.backfills.runs import Run, find_runs, load_run
+from models.backfills.runs import Run, find_runs, known_run
 from models.backfills.tables import STATES
-from models.errors import NotFound
 from ops.cli.backfills.asking import Wanted, asked, tenant_of
 from ops.cli.backfills.correcting import write_quarantine
 from ops.cli.backfills.options import AS_PATH, MINOR, decided, how, where_from
@@ -127,10 +126,7 @@ def _followed(transaction: Transaction, run: Run) -> Run:
 
 def _loaded(transaction: Transaction, run_id: UUID) -> Run:
     with transaction() as opened:
-        run = load_run(opened, run_id)
-    if run is None:
-        raise NotFound(f"no backfill {run_id}")
-    return run
+        return known_run(opened, run_id)
 
 
 def _told(run: Run, as_json: bool) -> None:
@@ -185,14 +181,21 @@ def pause(**given: Any) -> None:
 
 
 @backfill.command()
-@click.option(
-    "--max-amount-minor", type=MINOR, help="A higher cap: for what it has moved and will, per currency."
-)
+@click.option("--max-amount-minor", type=MINOR, help="A higher cap, for all that it moves, per currency.")
+@click.option("--here", is_flag=True, help="Work in this process, without workers, until it ends.")
 @decided
-def resume(**given: Any) -> None:
-    """Go on where it stopped."""
-    _decide(service.resume, **given)
-    tell_workers(running_settings())
+@click.pass_context
+def resume(context: click.Context, /, here: bool, as_json: bool, actor: str, **given: Any) -> None:
+    """Go on where it stopped. With --here the exit code is that of start."""
+    settings = running_settings()
+    with transaction_of(settings, pool_size=CONNECTIONS) as transaction:
+        run = _decided(transaction, service.resume, actor=actor, **given)
+        if here:
+            run = work_here(settings, transaction, run, actor)
+    if not here:
+        tell_workers(settings)
+    _told(run, as_json)
+    context.exit(exit_code(run))
 
 
 @backfill.command()
@@ -202,13 +205,18 @@ def cancel(**given: Any) -> None:
     _decide(service.cancel, **given)
 
 
-def _decide(
-    do: Callable[..., Run], run_id: UUID, actor: str, reason: str, as_json: bool, **more: Any
-) -> None:
-    require_signature(actor, reason)
-    with session() as opened:
-        run = do(opened, run_id, actor=actor, reason=reason, now=datetime.now(UTC), **more)
+def _decide(do: Callable[..., Run], as_json: bool, **given: Any) -> None:
+    with transaction_of(running_settings()) as transaction:
+        run = _decided(transaction, do, **given)
     _told(run, as_json)
+
+
+def _decided(
+    transaction: Transaction, do: Callable[..., Run], run_id: UUID, actor: str, reason: str, **more: Any
+) -> Run:
+    require_signature(actor, reason)
+    with transaction() as opened:
+        return do(opened, run_id, actor=actor, reason=reason, now=datetime.now(UTC), **more)
 
 
 @backfill.command()

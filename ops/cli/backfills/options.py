@@ -1,5 +1,6 @@
 """The options of `ledgerbeat backfill`."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +14,16 @@ from ops.cli.output import as_json
 from tasks.backfills.service import EXISTING
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""As in worker.sources.mapping."""
 MINOR = click.IntRange(0, BIGINT_MAX)
 AS_PATH = click.Path(path_type=Path)
+
+
+def _namespace(_context: click.Context, _parameter: click.Parameter, told: str | None) -> str | None:
+    if told is not None and NAMESPACE.fullmatch(told) is None:
+        raise click.BadParameter("1 to 63 of a-z, 0-9, _ and - were expected, such as oldwallet")
+    return told
 
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -48,7 +57,8 @@ where_from = _options(
 how = _options(
     click.option("--batch-rows", type=click.IntRange(1, BATCH_ROWS_MAX), help="Rows of one transaction, at most."),
     click.option("--max-amount-minor", type=MINOR, help="Move at most so much, per currency; then it pauses."),
-    click.option("--namespace", help="Part of every row's key; default: the mapping's. One export, one namespace."),
+    click.option("--namespace", callback=_namespace,
+                 help="Part of every row's key; default: the mapping's. One export, one namespace."),
     click.option("--existing", type=click.Choice(EXISTING),
                  help="Opening balances of wallets with history: refuse (default), or post the difference."),
     click.option("--force", is_flag=True,

@@ -23,6 +23,12 @@ PAUSED = {
 }
 
 
+REFUSED = frozenset({
+    "conflict", "insufficient_funds", "already_moved", "amount_out_of_range", "malformed", "failed",
+})  # fmt: skip
+"""Codes of rows that were read and may not be posted; all others could not be read for certain."""
+
+
 def exit_code(run: Run) -> int:
     """0 clean, or still at work; 1 rows are set aside; 2 it has not come to its end."""
     if run.state in ("cancelled", "paused", "failed"):
@@ -56,7 +62,7 @@ def print_run(run: Run) -> None:
         "backfill": f"{run.id}: {state_words(run)}",
         "of": f"{run.tenant}, {kind_words(run)}, from {source_words(run.source)}, namespace {run.namespace}",
         "asked by": f"{run.actor}: {run.reason}",
-        "read": progress(run),
+        "read": _read(run),
         "posted": f"{run.posted:,} rows {would}posted",
         "replayed": f"{run.replayed:,} rows stood already",
         "quarantined": f"{run.quarantined:,} rows {would}set aside",
@@ -71,6 +77,14 @@ def print_run(run: Run) -> None:
     click.echo()
     for words, colour in verdict(run):
         click.secho(words, fg=colour)
+
+
+def _read(run: Run) -> str:
+    """At the end how long it took, before how long it will take."""
+    if run.state not in ENDED or not run.worked_seconds:
+        return str(progress(run))
+    rate = run.rows_read / run.worked_seconds
+    return f"{run.rows_read:,} rows in {run.worked_seconds:,.1f} s of work, {rate:,.0f}/s"
 
 
 def kind_words(run: Run) -> str:
@@ -139,10 +153,17 @@ def _print_money(run: Run, would: str) -> None:
 
 
 def _print_reasons(reasons: Mapping[str, int]) -> None:
-    if reasons:
-        click.echo()
-        rows = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        print_table(("set aside because", "rows"), [(code, f"{count:,}") for code, count in rows], empty="")
+    if not reasons:
+        return
+    click.echo()
+    print_table(
+        ("set aside because", "rows", "which were"),
+        [
+            (code, f"{count:,}", "refused" if code in REFUSED else "not to be read")
+            for code, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+        ],
+        empty="",
+    )
 
 
 def _age(seconds: float) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from models.backfills.runs import Run
-from ops.cli.backfills.telling import ENDED
+from ops.cli.backfills.telling import ENDED, state_words
 from tasks.backfills.progress import progress
 
 POLL_SECONDS = 0.3
@@ -31,13 +31,17 @@ class Watcher(Protocol):
 
 
 def follow(
-    look: Callable[[], Run], watcher: Watcher, *, sleep: Callable[[float], object] = time.sleep
+    look: Callable[[], Run],
+    watcher: Watcher,
+    *,
+    ticks: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Run:
     """Look until nothing more happens by itself; says once when nobody takes the run. The run as it ended."""
-    begun, told = time.monotonic(), False
+    begun, told = ticks(), False
     while (run := look()).state not in ENDED:
         watcher.show(run)
-        if run.started_at is None and not told and time.monotonic() - begun > UNTAKEN_SECONDS:
+        if run.started_at is None and not told and ticks() - begun >= UNTAKEN_SECONDS:
             click.echo(NOBODY, err=True)
             told = True
         sleep(POLL_SECONDS)
@@ -87,8 +91,9 @@ class Lines:
 
     def show(self, run: Run) -> None:
         """See Watcher."""
-        line = f"{run.state}: {progress(run)}; {details(run, datetime.now(UTC))}"
         ended = run.state in ENDED
+        how_far = f"{run.rows_read:,} rows" if ended else progress(run)
+        line = f"{state_words(run)}: {how_far}; {details(run, datetime.now(UTC))}"
         if line != self._told and (ended or time.monotonic() >= self._next):
             click.echo(line, err=True)
             self._told, self._next = line, time.monotonic() + TELL_SECONDS
