@@ -43,14 +43,14 @@ def write_quarantine(run: Run, rows: Iterator[Quarantined], path: Path) -> Writt
     mapping = run.source.get("mapping") or {}
     encoding, header = str(mapping.get("encoding", "utf-8")), _header(run)
     why = path.with_name(f"{path.name}.why.csv")
+    if taken := next((one for one in (path, why) if one.exists()), None):
+        raise CannotWrite(f"{taken} is there already: name another file")
     try:
         with (
             path.open("x", encoding=encoding, errors="backslashreplace", newline="") as file,
             why.open("x", encoding="utf-8", newline="") as reasons,
         ):
             counts = _write(rows, header, file, reasons)
-    except FileExistsError as error:
-        raise CannotWrite(f"{error.filename} is there already: name another file") from None
     except OSError as error:
         raise CannotWrite(f"{path} cannot be written ({error.strerror})") from None
     return Written(path, why, *counts)
