@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 from ops.development import development_secret
 from ops.supervisor import Process
 from worker.celery import (
+    BACKFILLS_CONCURRENCY,
+    BACKFILLS_QUEUE,
     NETWORK_CONCURRENCY,
     NETWORK_QUEUES,
     NIGHTS_CONCURRENCY,
@@ -23,8 +25,12 @@ from worker.celery import (
 from worker.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-EVERYTHING = ("sandbox", "worker", "payouts", "reconciliation", "beat", "shim", "flower")
-QUEUES_OF = {"payouts": NETWORK_QUEUES, "reconciliation": (RECONCILIATION_QUEUE,)}
+EVERYTHING = ("sandbox", "worker", "payouts", "reconciliation", "backfills", "beat", "shim", "flower")
+QUEUES_OF = {
+    "payouts": NETWORK_QUEUES,
+    "reconciliation": (RECONCILIATION_QUEUE,),
+    "backfills": (BACKFILLS_QUEUE,),
+}
 """Processes with queues of their own."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 FLOWER_USER = "ops"
@@ -93,7 +99,7 @@ def processes(
     """The chosen processes in the order they start; several of one kind are `worker`, `worker-2`, ...
 
     Where `payouts` runs, it alone waits for other people's servers; where `reconciliation` runs, it alone has the
-    nights' long work. The workers take the queues that are left.
+    nights' long work, and `backfills` what brings history in. The workers take the queues that are left.
     """
     taken = {queue for name in names for queue in QUEUES_OF.get(name, ())}
     left = [queue for queue in QUEUES if queue not in taken] if taken else []
@@ -125,6 +131,8 @@ def process(
             return worker(unique, environment, NETWORK_QUEUES, "--concurrency", str(NETWORK_CONCURRENCY))
         case "reconciliation":
             return worker(unique, environment, QUEUES_OF[name], "--concurrency", str(NIGHTS_CONCURRENCY))
+        case "backfills":
+            return worker(unique, environment, QUEUES_OF[name], "--concurrency", str(BACKFILLS_CONCURRENCY))
         case "beat":
             return celery(unique, environment, "beat", "-s", str(home / f"{unique}-schedule"))
         case "shim":

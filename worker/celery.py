@@ -24,25 +24,32 @@ FAMILIES = (
     "tasks.notifications.tasks",
     "tasks.payouts.tasks",
     "tasks.reconciliation.tasks",
+    "tasks.backfills.tasks",
 )
 INTAKE_QUEUE = "intake"
 NOTIFICATIONS_QUEUE = "notifications"
 PAYOUTS_QUEUE = "payouts"
 RECONCILIATION_QUEUE = "reconciliation"
+BACKFILLS_QUEUE = "backfills"
 DOOR_QUEUE = "celery"
 """Celery's own default, so that a plain Celery client reaches `jobs.accept` without configuration."""
-QUEUES = (INTAKE_QUEUE, DOOR_QUEUE, NOTIFICATIONS_QUEUE, PAYOUTS_QUEUE, RECONCILIATION_QUEUE)
+QUEUES = (
+    INTAKE_QUEUE, DOOR_QUEUE, NOTIFICATIONS_QUEUE, PAYOUTS_QUEUE, RECONCILIATION_QUEUE, BACKFILLS_QUEUE,
+)  # fmt: skip
 NETWORK_QUEUES = (PAYOUTS_QUEUE, NOTIFICATIONS_QUEUE)
 
 PUBLISH_SECONDS = 0.5
 NUDGE_EXPIRES_SECONDS = 60
 PAYOUT_EXPIRES_SECONDS = 15
 NIGHT_EXPIRES_SECONDS = 300
+BATCH_EXPIRES_SECONDS = 15
 CONCURRENCY = 8
 NETWORK_CONCURRENCY = 24
 """Of the worker whose tasks wait for other people's servers: 16 payouts, and the turns of the notifications."""
 NIGHTS_CONCURRENCY = 2
 """Of the worker that reconciles: a night is minutes of one processor, and drains shall not share theirs with it."""
+BACKFILLS_CONCURRENCY = 2
+"""Of the worker that brings history in: what is live shall not wait behind its batches."""
 SOFT_SHUTDOWN_SECONDS = 30
 
 REDIS_OPTIONS = {
@@ -81,6 +88,8 @@ def configuration_of(broker_url: str) -> dict[str, Any]:
             "payouts.*": {"queue": PAYOUTS_QUEUE},
             "reconciliation.tick": {"queue": INTAKE_QUEUE},
             "reconciliation.*": {"queue": RECONCILIATION_QUEUE},
+            "backfills.tick": {"queue": INTAKE_QUEUE},
+            "backfills.*": {"queue": BACKFILLS_QUEUE},
         },
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -145,6 +154,20 @@ def publish_night(tenant: str, provider: str, business_date: date, *, through: C
     arguments = {"tenant": tenant, "provider": provider, "business_date": business_date.isoformat()}
     through.send_task(
         "reconciliation.run", kwargs=arguments, queue=RECONCILIATION_QUEUE, expires=NIGHT_EXPIRES_SECONDS
+    )
+
+
+def publish_batch(backfill_id: UUID, turn: int, progress: str, *, through: Celery = app) -> None:
+    """Send `backfills.batch` for the next batch of a run. Raises as `publish_drain` does.
+
+    It expires with the turn that it brings. Flower shows `progress`, numbers only, where it shows the arguments.
+    """
+    through.send_task(
+        "backfills.batch",
+        kwargs={"backfill_id": str(backfill_id), "turn": turn},
+        kwargsrepr=repr({"backfill_id": str(backfill_id), "progress": progress}),
+        queue=BACKFILLS_QUEUE,
+        expires=BATCH_EXPIRES_SECONDS,
     )
 
 

@@ -5,8 +5,8 @@ A nudge says "this lane has work". While one is under way for a lane, no other i
 stands until the drain starts, or for NUDGE_SECONDS when it never does. So a lost nudge is sent again by the sweep
 a few seconds later, and a burst of 10,000 jobs costs a handful of messages.
 
-A lock, `ledgerbeat:payout:<id>` or `ledgerbeat:night:<tenant>:<provider>:<date>`, only saves doubled work: the claim in
-PostgreSQL decides. With Redis away, everybody has it.
+A lock, `ledgerbeat:payout:<id>`, `ledgerbeat:night:<tenant>:<provider>:<date>` or `ledgerbeat:backfill:<id>`, only
+saves doubled work: the claim in PostgreSQL decides. With Redis away, everybody has it.
 """
 
 import secrets
@@ -148,6 +148,13 @@ class NightLocks(Locks):
 
     def __init__(self, redis_url: str) -> None:
         super().__init__(redis_url, "night")
+
+
+class BackfillLocks(Locks):
+    """Locks of backfills, by the ids of their runs."""
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(redis_url, "backfill")
 
 
 def _client(redis_url: str) -> redis.Redis:

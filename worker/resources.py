@@ -14,7 +14,7 @@ from models.provider_accounts import AccountTerms, sync_accounts
 from models.tenants import sync_notified, sync_tenants
 from worker.celery import NETWORK_CONCURRENCY, publish_drain
 from worker.database import make_engine, transactions
-from worker.locks import NightLocks, Nudger, PayoutLocks
+from worker.locks import BackfillLocks, NightLocks, Nudger, PayoutLocks
 from worker.providers.payouts.accounts import PayoutAccounts
 from worker.settings import Settings, load_settings
 
@@ -48,6 +48,10 @@ class Resources:
         return NightLocks(self.settings.require_redis_url())
 
     @cached_property
+    def backfill_locks(self) -> BackfillLocks:
+        return BackfillLocks(self.settings.require_redis_url())
+
+    @cached_property
     def payout_accounts(self) -> PayoutAccounts:
         return PayoutAccounts(self.settings.tenants)
 
@@ -63,7 +67,7 @@ class Resources:
         """Give back connections. What was built is built again when it is asked for."""
         if engine := self.__dict__.pop("engine", None):
             engine.dispose()
-        for name in ("nudger", "payout_locks", "night_locks", "payout_accounts"):
+        for name in ("nudger", "payout_locks", "night_locks", "backfill_locks", "payout_accounts"):
             if built := self.__dict__.pop(name, None):
                 built.close()
 

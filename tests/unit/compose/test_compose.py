@@ -11,7 +11,7 @@ import pytest
 from tests.unit.compose.reading import COMPOSE, ROOT, composition, services
 from worker.celery import QUEUES
 
-OURS = ("migrate", "shim", "worker", "payouts", "reconciliation", "beat", "flower", "sandbox")
+OURS = ("migrate", "shim", "worker", "payouts", "reconciliation", "backfills", "beat", "flower", "sandbox")
 LASTING = tuple(name for name in services() if name != "migrate")
 
 
@@ -49,12 +49,12 @@ def test_what_lasts_has_a_health_check_and_starts_again(name: str) -> None:
 def test_migrate_runs_once_and_the_others_wait_for_it() -> None:
     assert services()["migrate"]["restart"] == "no"
     assert "healthcheck" not in services()["migrate"]
-    for name in ("shim", "worker", "payouts", "reconciliation", "beat"):
+    for name in ("shim", "worker", "payouts", "reconciliation", "backfills", "beat"):
         assert services()[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
 def test_every_queue_has_a_worker() -> None:
-    workers = ("worker", "payouts", "reconciliation")
+    workers = ("worker", "payouts", "reconciliation", "backfills")
     taken = [re.findall(r"--queues=(\S+)", text_of(services()[name])) for name in workers]
     assert sorted(queue for [queues] in taken for queue in queues.split(",")) == sorted(QUEUES)
 

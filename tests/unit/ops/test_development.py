@@ -70,13 +70,15 @@ def queues(names: list[str], home: Path) -> dict[str, str]:
 
 def test_every_queue_has_a_worker_whoever_is_chosen(tmp_path: Path) -> None:
     network, nights, rest = "payouts,notifications", "reconciliation", "intake,celery"
+    history = "backfills"
     whole = [name for name in EVERYTHING if name != "sandbox"]
     assert queues(whole, tmp_path) == {
         "worker": rest, "worker-2": rest, "payouts": network, "payouts-2": network, "reconciliation": nights,
+        "backfills": history,
     }  # fmt: skip
     assert queues(["worker", "beat"], tmp_path) == {"worker": "", "worker-2": ""}
-    assert set(f"{network},{nights},{rest}".split(",")) == set(QUEUES)
-    assert queues(["worker", "payouts"], tmp_path)["worker"] == f"{rest},{nights}"
+    assert set(f"{network},{nights},{history},{rest}".split(",")) == set(QUEUES)
+    assert queues(["worker", "payouts"], tmp_path)["worker"] == f"{rest},{nights},{history}"
 
 
 def test_a_taken_port_names_its_setting() -> None:
