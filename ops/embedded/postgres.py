@@ -145,7 +145,7 @@ class PostgresServer:
             port=self.port,
             user=USER,
             dbname="postgres",
-            connect_timeout=2,
+            connect_timeout=20,
             autocommit=True,
         )
 

@@ -29,8 +29,8 @@ WORKERS = ("worker", "worker-2")
 PROCESSES = {"names": ("worker", "beat", "shim"), "workers": 2}
 RECOVERY_SECONDS = {False: 6.0, True: 3.0}
 RECOVERED_SECONDS_MAX = 120.0
-SETTLED_SECONDS_MAX = 150.0
-UP_SECONDS = 60.0
+SETTLED_SECONDS_MAX = 300.0
+UP_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

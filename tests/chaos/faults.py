@@ -17,7 +17,7 @@ from tests.chaos.senders import Promises, newest, publish
 from tests.e2e.running import Running
 from tests.waiting import until
 
-UP_SECONDS = 60.0
+UP_SECONDS = 180.0
 NUDGES = 20
 MESSAGES = 30
 INTAKE_QUEUE = "intake"

@@ -18,7 +18,7 @@ from tests.waiting import until
 from worker.database import Transaction
 from worker.settings import TenantSettings
 
-SETTLE_SECONDS = 90.0
+SETTLE_SECONDS = 240.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 60.0
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.05
 CLIENTS = 8

@@ -46,7 +46,7 @@ webhook_secrets = ["file:{name}/stripe-webhook-secret"]
 adapter = "adyen"
 webhook_secrets = ["file:{name}/adyen-webhook-secret"]
 """
-ENDED_SECONDS = 20.0
+ENDED_SECONDS = 60.0
 
 
 @dataclass
@@ -137,7 +137,7 @@ def ledgerbeat(*arguments: str, environment: Mapping[str, str]) -> "subprocess.C
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

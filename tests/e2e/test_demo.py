@@ -24,10 +24,10 @@ def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
         }
         command = [sys.executable, "-m", "ops", "demo"]
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert wait_until(lambda: not processes_of(folder), 10), processes_of(folder)
+        assert wait_until(lambda: not processes_of(folder), 60), processes_of(folder)
         assert list(folder.glob("ledgerbeat-demo-*")) == []
     assert "every invariant holds, every wallet is right" in done.stdout
     assert "BROKEN" not in done.stdout

@@ -17,7 +17,8 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
-QUICK_SECONDS = 0.1
+QUICK_SECONDS = 0.5
+"""Less than the least that a message costs with Celery's own retries, with Redis away (0.6 s)."""
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_postgresql_restarted_under_load_loses_nothing_that_was_accepted_and_dou
     with ThreadPoolExecutor(1) as pool:
         load = pool.submit(post_patiently, app.url, requests)
         arrived = "SELECT count(*) FROM jobs WHERE tenant = :tenant"
-        until(lambda: app.count(arrived) > many // 8, within_seconds=60, what="load")
+        until(lambda: app.count(arrived) > many // 8, what="load")
         servers.stop_postgres(immediate=True)
         try:
             refused = [client.post(request) for request in (probe, webhook, probe)]

@@ -17,7 +17,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
-PAID_SECONDS = 90.0
+PAID_SECONDS = 240.0
 POLICY = {
     "approval_threshold_minor": 1000,
     "payout_cooldown_seconds": 1,

@@ -77,7 +77,7 @@ class Holder:
 
     def end(self) -> None:
         """Let go as one does on Ctrl-D, unless it is dead already."""
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=120)
 
 
 def query(url: str, sql: str) -> list[tuple[Any, ...]]:

@@ -76,7 +76,7 @@ def test_killed_servers_are_revived_with_their_data(servers: EmbeddedServices) -
     query(before.database_url, "CREATE TABLE survived AS SELECT generate_series(1, 1000)")
     os.kill(before.postgres_pid, signal.SIGKILL)
     os.kill(before.redis_pid, signal.SIGKILL)
-    assert wait_until(lambda: not servers.postgres.is_running() and not servers.redis.is_running(), 5)
+    assert wait_until(lambda: not servers.postgres.is_running() and not servers.redis.is_running(), 60)
     assert servers.revive() == ["redis", "postgres"]
     assert query(before.database_url, "SELECT count(*) FROM survived") == [(1000,)]
     assert ping(before.redis_url)
@@ -110,13 +110,14 @@ def test_a_killed_parent_leaves_no_server_and_no_damage(
     query(holder.said["database_url"], "CREATE TABLE kept AS SELECT 7 AS n")
     guards = [parent_of(holder.said[name]) for name in ("postgres_pid", "redis_pid")]
     holder.process.kill()
+    holder.process.wait(60)
     if killed_twice:
         for guard in guards:
             os.kill(guard, signal.SIGKILL)
     with EmbeddedServices(home, durable=False) as servers:
         assert gone(holder.said["postgres_pid"])
         assert query(servers.services.database_url, "SELECT n FROM kept") == [(7,)]
-    assert wait_until(lambda: all(gone(pid) for pid in (holder.said["redis_pid"], *guards)), 5)
+    assert wait_until(lambda: all(gone(pid) for pid in (holder.said["redis_pid"], *guards)), 60)
 
 
 def parent_of(pid: int) -> int:

@@ -53,7 +53,7 @@ def test_schemathesis_finds_no_lie(shim: str, tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
     assert told.returncode == 0, told.stdout + told.stderr
