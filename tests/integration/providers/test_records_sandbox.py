@@ -18,7 +18,7 @@ from worker.providers.records.registry import source, sources
 from worker.settings import ProviderSettings, SettingsError
 
 NOW = datetime.now(UTC)
-LATELY = Window(NOW - timedelta(hours=1), NOW + timedelta(hours=1))
+LATELY = Window(NOW - timedelta(days=1), NOW + timedelta(days=1))
 ROW = {
     "id": "rec_1",
     "kind": "deposit",
