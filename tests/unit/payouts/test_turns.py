@@ -60,7 +60,7 @@ def test_every_asking_is_followed_by_work_that_begins_after_it(monkeypatch: pyte
     barrier = threading.Barrier(8)
 
     def run(number: int) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         for step in range(200):
             noted.add(number * 1000 + step)
             turns.take(ACCOUNT, lambda: seen.update(noted.copy()))
