@@ -1,4 +1,4 @@
-"""ops/runbooks/migration.md, walked from its beginning to its end by its own commands, beside an older wallet that lives."""
+"""ops/runbooks/migration.md, walked from its beginning to its end by its own commands, beside a wallet that lives."""
 
 import csv
 from collections.abc import Iterator
@@ -258,11 +258,11 @@ def test_late_writes_are_told_by_every_comparison_until_they_are_mended(move: Mo
     move.old.export_balances("balances-1.csv", BOTH + DAY)
     told(move.do(done)[0])
     compare, mend, again = move.section(4)
+    assert isinstance(mend, Command)
     for day in range(2, 5):
         early = move.old.move("p1", "DEPOSIT", 10 * day, BOTH + day * DAY - timedelta(seconds=1))
         move.old.export_balances("balances-2.csv", BOTH + day * DAY)
         assert code(move.do(compare)[0]) == 1
-        assert isinstance(mend, Command)
         named = [word.replace("opening-2", f"opening-{day}") for word in mend.arguments]
         told(move.do(Command(tuple(named)))[0])
         assert [code(ran) for ran in move.do(again)] == [0]

@@ -44,17 +44,17 @@ def started(hands: Hands, kind: str, source: Mapping[str, Any], **more: Any) -> 
 def worked(hands: Hands, run_id: UUID, batches_max: int = 10_000) -> Run:
     """Batch by batch, as long as there are more."""
     for _ in range(batches_max):
-        report: BatchReport = run_batch(hands, run_id)
+        report = batch(hands, run_id)
         if not report.more:
-            return report.run
-        _let_go(hands, report.run)
+            break
     return report.run
 
 
-def _let_go(hands: Hands, run: Run) -> None:
-    """The turn is handed over to nobody: it is free at once."""
+def batch(hands: Hands, run_id: UUID) -> BatchReport:
+    """The next one, as if the turn had been handed over to nobody."""
     with hands.transaction() as session:
-        session.execute(text("UPDATE backfills SET claimed_until = NULL WHERE id = :id"), {"id": run.id})
+        session.execute(text("UPDATE backfills SET claimed_until = NULL WHERE id = :id"), {"id": run_id})
+    return run_batch(hands, run_id)
 
 
 def set_aside(transaction: Transaction, run_id: UUID) -> list[Quarantined]:
