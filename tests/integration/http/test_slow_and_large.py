@@ -22,7 +22,7 @@ def chunks(count: int, size: int = 16 * 1024) -> Iterator[bytes]:
 
 def connect(address: str) -> socket.socket:
     parts = urlsplit(address)
-    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60)
 
 
 def head(path: str, *lines: str) -> bytes:
