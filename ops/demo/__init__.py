@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import LedgerbeatError
 from ops.demo.doors import Doors
+from ops.demo.moving import move_older_wallet
 from ops.demo.nights import reconcile_today
 from ops.demo.payouts import paid_once, print_payouts
 from ops.demo.report import print_arrivals, print_jobs, print_verdict, print_wallets
@@ -67,6 +68,7 @@ def _tell(stack: Stack) -> bool:
             print_payouts(session, payouts)
             right = print_verdict(session, print_wallets(session), EXPECTED_WALLETS)
             right = paid_once(session, doors, list(payouts.values())) and right
+        right = move_older_wallet(stack.settings, stack.home) and right
         return reconcile_today(stack.settings, reports_folder(load_settings().home)) and right
     finally:
         doors.http.close()

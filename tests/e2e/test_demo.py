@@ -44,6 +44,11 @@ def test_the_demo_tells_its_story_and_leaves_nothing() -> None:
         "sending -> in_doubt, by answer, attempt 1, timeout",
         "in_doubt -> ",
         "its money left the sandbox 1 times",
+        "done: 6,004 rows; 6,000 posted, 0 replayed, 4 set aside",
+        "done: 6,004 rows; 0 posted, 6,000 replayed, 4 set aside",
+        "dry run: nothing was posted",
+        "insufficient_funds  the wallet did not have the money, whatever the order of the rows",
+        "ok     every invariant holds",
         "clean: provider and ledger agree on everything that is due",
         "\nreport: ",
     ):

@@ -1,4 +1,4 @@
-"""A run as it gets on: a progress bar on a terminal, a line now and then elsewhere. On standard error, both."""
+"""A run as it gets on: a progress bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -50,11 +50,11 @@ def follow(
 
 
 @contextmanager
-def watching() -> Iterator[Watcher]:
-    """A bar where standard error is a terminal, else lines."""
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+def watching(*, err: bool = True) -> Iterator[Watcher]:
+    """A bar where standard error (or output) is a terminal, else lines."""
+    console = Console(stderr=err, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        yield Lines()
+        yield Lines(err=err)
         return
     with bar(console) as drawn:
         yield drawn
@@ -85,7 +85,8 @@ def pace_words(run: Run, now: datetime) -> str:
 class Lines:
     """One line when something new can be told, at most every TELL_SECONDS."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, err: bool = True) -> None:
+        self._err = err
         self._told = ""
         self._next = 0.0
 
@@ -95,7 +96,7 @@ class Lines:
         how_far = f"{run.rows_read:,} rows" if ended else progress(run)
         line = f"{state_words(run)}: {how_far}; {details(run, datetime.now(UTC))}"
         if line != self._told and (ended or time.monotonic() >= self._next):
-            click.echo(line, err=True)
+            click.echo(line, err=self._err)
             self._told, self._next = line, time.monotonic() + TELL_SECONDS
 
 
