@@ -26,7 +26,7 @@ POISON = """
 async def send_at_once(address: str, requests: list[tuple[str, dict[str, Any]]]) -> list[httpx.Response]:
     """All of (key, arguments) at the same moment, over as many connections."""
     limits = httpx.Limits(max_connections=len(requests))
-    async with httpx.AsyncClient(base_url=address, timeout=20, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
         return await asyncio.gather(
             *(client.post(CREDIT, json=args, headers=job_headers(key)) for key, args in requests)
         )

@@ -41,7 +41,7 @@ def running_localstripe(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{_port(server)}"
     finally:
         server.terminate()
-        server.communicate(timeout=10)
+        server.communicate(timeout=60)
 
 
 def _installed(folder: Path) -> Path:

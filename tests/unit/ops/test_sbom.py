@@ -61,7 +61,7 @@ def test_the_verb_prints_it(found: dict[str, Any]) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert json.loads(told.stdout) == found
