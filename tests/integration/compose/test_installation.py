@@ -39,9 +39,9 @@ def test_flower_asks_who_is_there_and_does_not_start_without_its_password(instal
     try:
         assert installation.becomes_healthy("flower", process)
         page = f"http://127.0.0.1:{installation.ports['5555']}/workers"
-        assert httpx.get(page, trust_env=False).status_code == 401
+        assert httpx.get(page, trust_env=False, timeout=60).status_code == 401
         user, _, password = (installation.secrets / "flower_auth").read_text().strip().partition(":")
-        assert httpx.get(page, auth=(user, password), trust_env=False).status_code == 200
+        assert httpx.get(page, auth=(user, password), trust_env=False, timeout=60).status_code == 200
     finally:
         assert stop(process) == 0
     assert not installation.is_healthy("flower")
@@ -49,7 +49,7 @@ def test_flower_asks_who_is_there_and_does_not_start_without_its_password(instal
     password = secret.read_text()
     secret.write_text("")
     try:
-        assert installation.start("flower").wait(30) != 0
+        assert installation.start("flower").wait(120) != 0
     finally:
         secret.write_text(password)
 
@@ -119,11 +119,11 @@ def test_only_named_roles_may_connect(installation: Installation) -> None:
 def stop(process: "subprocess.Popen[bytes]") -> int:
     """As Compose does it; uvicorn repeats the signal when it has stopped."""
     process.send_signal(signal.SIGTERM)
-    return process.wait(60)
+    return process.wait(120)
 
 
 def ask(installation: Installation, path: str, body: dict[str, object]) -> object:
     key = (installation.secrets / "acme_sandbox_key").read_text().strip()
     url = f"http://127.0.0.1:{installation.ports['8090']}{path}"
     headers = {"Authorization": f"Bearer {key}"}
-    return httpx.post(url, json=body, headers=headers, timeout=40, trust_env=False).json()
+    return httpx.post(url, json=body, headers=headers, timeout=60, trust_env=False).json()
