@@ -6,7 +6,6 @@ importing on a busy machine): the processes share nothing but the database. With
 the length of a request's headers has no bound here: let a proxy before it set one.
 """
 
-import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from models.tenants import sync_tenants
+from worker.collecting import collect_seldom
 from worker.database import connect_args_of, make_engine
 from worker.http import problems
 from worker.http.batching import Batcher, Unreachable
@@ -66,13 +66,6 @@ def create_app() -> ASGIApp:
         return build_app(settings, nudge=Resources(settings).nudger.nudge, tell=lines.info if lines else None)
     except SettingsError as error:
         raise SystemExit(f"ledgerbeat: {error}") from None
-
-
-def collect_seldom() -> None:
-    """Spare the collector what lives as long as the process, and most of its looks at what requests leave."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def build_app(settings: Settings, *, nudge: Nudge, tell: Tell | None = None) -> ASGIApp:
