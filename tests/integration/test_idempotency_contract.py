@@ -4,23 +4,34 @@ Each scenario returns what the row's last two columns say, in the page's own wor
 """
 
 import json
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from models.backfills.runs import Run
 from models.ledger.outcomes import Created, PostingOutcome, Refused, Replayed
 from models.ledger.verify import verify
 from models.provider_accounts import AccountTerms, sync_accounts
 from ops.bootstrap import ROOT
+from tasks.backfills import service as backfills
+from tasks.backfills.hands import Hands
+from tasks.backfills.service import StartRequest
 from tasks.intake.door import submit
+from tasks.intake.routing import routing_of
+from tasks.intake.service import drain
 from tests.factories import credit_args
+from tests.integration.backfills.runs import Nobody
 from tests.integration.doors import Doors
-from tests.integration.http.serving import GLOBEX_TOKEN, serving, settings
+from tests.integration.http.serving import GLOBEX_TOKEN, serving, settings, tenants
 from tests.integration.ledger.postings import credit, debit, posted
 from tests.integration.reconciliation.books import Books, record
 from worker.database import Transaction
@@ -324,6 +335,72 @@ def reconcile_again(doors: Doors) -> Told:
     return ", then ".join(states), "one run, one finding, the fee once" if once else f"{counted}"
 
 
+RECALC = {"kind": "wallet_recalc", "actor": "ops:dana", "reason": "ticket 311"}
+OLD = {
+    "namespace": "old",
+    "unit": "minor",
+    "reason": "history",
+    "columns": {
+        "id": "id",
+        "owner": "owner",
+        "amount": "amount",
+        "currency": "currency",
+        "occurred_at": "at",
+    },
+}
+OLD_ROWS = [f"{n},ada,{10 * n},EUR,2025-03-14T12:00:00Z" for n in (1, 2, 3)]
+
+
+def backfill_replay(doors: Doors) -> Told:
+    first, then = (doors.http(RECALC, "backfills.start") for _ in range(2))
+    routing = routing_of(tenants)
+    drain(doors.transaction, "acme", routing=routing, clock=partial(datetime.now, UTC), seconds_max=60)
+    with doors.transaction() as session:
+        runs = list(session.execute(text("SELECT id FROM backfills")).scalars())
+    assert [str(run) for run in runs] == [first.json()["job_id"]]
+    return said(first, then), "one run"
+
+
+def moved_in(doors: Doors, rows: Sequence[str], **told: str) -> Run:
+    """What became of a backfill of these rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "old.csv")
+        path.write_text("\n".join(("id,owner,amount,currency,at", *rows)))
+        source = {"type": "file", "path": str(path), "mapping": OLD | told}
+        request = StartRequest(
+            id=uuid4(), tenant="acme", kind="postings", source=source, actor="ops:dana", reason="it moves"
+        )
+        hands = Hands(doors.transaction, tenants(), Nobody(), publish=lambda *_: None)
+        with doors.transaction() as session:
+            backfills.start(session, tenants(), request, now=datetime.now(UTC))
+        return backfills.run_to_end(hands, request.id)
+
+
+def backfill(doors: Doors, rows: Sequence[str], **told: str) -> tuple[str, int]:
+    """The three rows, then these: what is said of both, and how many transactions stand."""
+    first, then = moved_in(doors, OLD_ROWS), moved_in(doors, rows, **told)
+    assert (first.posted, first.quarantined) == (3, 0)
+    counts = [f"{count} {word}" for word in ("posted", "replayed") if (count := getattr(then, word))]
+    return f"{first.state}, then {then.state}: {', '.join([*counts, *then.reasons])}", len(
+        doors.transactions()
+    )
+
+
+def backfill_again(doors: Doors) -> Told:
+    answer, count = backfill(doors, [*reversed(OLD_ROWS)])
+    return answer, "each row once" if (count, doors.wallet()) == (3, 60) else f"{count} transactions"
+
+
+def backfill_conflict(doors: Doors) -> Told:
+    answer, count = backfill(doors, [*OLD_ROWS[:2], OLD_ROWS[2].replace("30", "31")])
+    return answer, "first only" if (count, doors.wallet()) == (3, 60) else f"{count} transactions"
+
+
+def backfill_namespace(doors: Doors) -> Told:
+    answer, count = backfill(doors, OLD_ROWS, namespace="older")
+    return answer, "twice" if (count, doors.wallet()) == (6, 120) else f"{count} transactions"
+
+
 SCENARIOS: dict[str, Callable[[Doors], Told]] = {
     "http-replay": http_replay,
     "http-replay-respelled": http_replay_respelled,
@@ -346,6 +423,10 @@ SCENARIOS: dict[str, Callable[[Doors], Told]] = {
     "payout-doors": payout_doors,
     "payout-command": payout_command,
     "reconcile-again": reconcile_again,
+    "backfill-replay": backfill_replay,
+    "backfill-again": backfill_again,
+    "backfill-conflict": backfill_conflict,
+    "backfill-namespace": backfill_namespace,
 }
 
 

@@ -126,7 +126,7 @@ def verdict(run: Run) -> Iterator[tuple[str, str]]:
             yield "cancelled; what it had posted stays, for the ledger is append-only", "red"
         case "failed":
             yield f"FAILED: {run.last_error}", "red"
-            yield f"put the cause right, then: {command % 'resume'} --reason ...", "red"
+            yield f"to try it again as it is: {command % 'resume'} --reason ...", "red"
         case "paused":
             error = f" ({run.last_error})" if run.last_error else ""
             yield f"paused: {PAUSED.get(str(run.pause_code), run.pause_code)}{error}", "red"

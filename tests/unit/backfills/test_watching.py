@@ -154,7 +154,7 @@ def test_the_exit_code_is_the_contracts(run: Run, code: int) -> None:
         (replace(DONE, dry_run=True), "dry run: nothing was posted. The same command without --dry-run does it"),
         (replace(RUNNING, state="cancelled"), "cancelled; what it had posted stays, for the ledger is append-only"),
         (replace(RUNNING, state="failed", last_error="no header"),
-         f"put the cause right, then: {RESUME}"),
+         f"to try it again as it is: {RESUME}"),
         (replace(RUNNING, state="paused", pause_code="cap_reached"),
          f"to go on: {RESUME} --max-amount-minor ..."),
     ],
