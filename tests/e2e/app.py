@@ -88,6 +88,13 @@ class App:
                 call = {"tenant": self.tenant, "name": name, "idempotency_key": key, "args": args}
                 client.send_task("jobs.accept", kwargs=call, ignore_result=True)
 
+    def nudge(self) -> None:
+        """A message that changes nothing: the worker's events that Redis did not take in time go with its own."""
+        with Celery(broker=self.stack.settings.require_broker_url(), set_as_current=False) as client:
+            client.send_task(
+                "intake.drain", kwargs={"tenant": self.tenant}, queue="intake", ignore_result=True
+            )
+
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Of the tenant's, which the query names as :tenant."""
         with self.transaction() as session:

@@ -48,9 +48,9 @@ def test_five_thousand_deposits_each_told_twice_are_credited_once(everyday: Runn
     taken = post_all(everyday.stack.sandbox_url, [order(app, n) for n in numbers])
     assert {answer.status for answer in taken} == {201}
     with httpx.Client(
-        base_url=everyday.stack.sandbox_url, headers=order(app, 0).headers, timeout=150
+        base_url=everyday.stack.sandbox_url, headers=order(app, 0).headers, timeout=330
     ) as sandbox:
-        told = sandbox.post("/_flush", json={"timeout_seconds": 120}).json()
+        told = sandbox.post("/_flush", json={"timeout_seconds": 300}).json()
         truth = sandbox.get("/_truth").json()["deposits"]
     assert told == {"idle": True, "pending": 0}
     assert Counter(deposit["captured"]["times"] for deposit in truth.values()) == {1: DEPOSITS}
@@ -68,7 +68,7 @@ def test_five_thousand_deposits_each_told_twice_are_credited_once(everyday: Runn
     )
     assert app.count(once) == DEPOSITS
     received = 'ledgerbeat_http_jobs_total{{answer="{}",name="webhooks.event",tenant="{}"}} {}.0'
-    metrics = httpx.get(f"{app.url}/metrics").text
+    metrics = httpx.get(f"{app.url}/metrics", timeout=60).text
     for answer in ("accepted", "duplicate"):
         assert received.format(answer, app.tenant, DEPOSITS) in metrics
 

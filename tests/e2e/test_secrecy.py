@@ -14,7 +14,7 @@ from tests.e2e.app import App, credit_args
 from tests.e2e.clients import Request, post_all
 from tests.e2e.running import Running, new_secret, processes_of
 from tests.unit.providers import shapes
-from tests.waiting import until
+from tests.waiting import insisting, until
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ BAIT_AMOUNT = 918_273_645
 def flower(everyday: Running) -> Iterator[httpx.Client]:
     """Flower, with the password."""
     password = development_secret(everyday.stack.home, "flower-password")
-    with httpx.Client(base_url=everyday.stack.flower_url, auth=(FLOWER_USER, password), timeout=30) as client:
+    with httpx.Client(base_url=everyday.stack.flower_url, auth=(FLOWER_USER, password), timeout=60) as client:
         yield client
 
 
@@ -46,8 +46,8 @@ def test_flower_shows_nothing_without_the_password(
     everyday: Running, flower: httpx.Client, path: str
 ) -> None:
     address = everyday.stack.flower_url + path
-    assert httpx.get(address).status_code == 401
-    assert httpx.get(address, auth=(FLOWER_USER, "a guess")).status_code == 401
+    assert httpx.get(address, timeout=60).status_code == 401
+    assert httpx.get(address, auth=(FLOWER_USER, "a guess"), timeout=60).status_code == 401
     assert flower.get(path).status_code in ({404} if path.endswith("any") else {200})
 
 
@@ -126,7 +126,7 @@ def seen(running: Running, flower: httpx.Client) -> Mapping[str, str]:
     pages += [path for task in told for path in (f"/task/{task}", f"/api/task/info/{task}")]
     found = {path: flower.get(path).text for path in pages}
     found |= {file.name: file.read_text(errors="replace") for file in (running.stack.home / "logs").iterdir()}
-    found["/metrics of the shim"] = httpx.get(f"{running.stack.http_url}/metrics").text
+    found["/metrics of the shim"] = httpx.get(f"{running.stack.http_url}/metrics", timeout=60).text
     return found | {f"ps {pid}": line for pid, line in processes_of(running.stack.home).items()}
 
 
@@ -139,7 +139,7 @@ def test_no_secret_and_no_person_is_seen_anywhere(everyday: Running, app: App, f
         accepts = [task for task in tasks if task["name"] == "jobs.accept" and app.tenant in task["kwargs"]]
         return [task["state"] for task in accepts if task["state"] in {"SUCCESS", "FAILURE"}]
 
-    until(lambda: len(of_this_app()) == 4, what="Flower's view of the messages")
+    insisting(app.nudge, lambda: len(of_this_app()) == 4, what="Flower's view of the messages")
     found = seen(everyday, flower)
     assert sorted(of_this_app()) == ["FAILURE", "SUCCESS", "SUCCESS", "SUCCESS"]
     assert "by-celery" in found["/api/tasks?limit=100000"]
