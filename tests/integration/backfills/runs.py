@@ -29,8 +29,13 @@ BALANCES = {
     "unit": "minor",
     "columns": {"owner": "owner", "amount": "amount", "currency": "currency", "occurred_at": "at"},
 }
-TENANTS = {name: TenantSettings(name=name) for name in ("acme", "globex")}
 SIGNED = {"actor": "ops:dana", "reason": "the older wallet moves over"}
+
+ENTRIES = text("""
+    SELECT t.idempotency_key, t.kind, t.subject, t.occurred_at, a.code, a.currency, e.amount_minor
+    FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id JOIN accounts a ON a.id = e.account_id
+    WHERE t.tenant = :tenant ORDER BY 1, 5, 6, 7
+""")
 
 Line = tuple[str, str, str, int, str, str]
 """id, owner, to, amount, currency, at"""
@@ -40,7 +45,7 @@ class Nobody:
     """Locks that everybody has, as without Redis."""
 
     @contextmanager
-    def held(self, name: UUID | str, seconds: float) -> Iterator[object]:
+    def held(self, name: UUID | str, seconds: float) -> Iterator[object]:  # noqa: ARG002 - as Locks
         yield self
 
 
@@ -67,12 +72,17 @@ class Desk:
     sent: list[tuple[UUID, int, str]] = field(default_factory=list)
     tenant: str = "acme"
 
+    @property
+    def tenants(self) -> dict[str, TenantSettings]:
+        """As the settings say."""
+        return {self.tenant: TenantSettings(name=self.tenant)}
+
     def hands(self, **other: Any) -> Hands:
         def publish(run_id: UUID, turn: int, progress: str) -> None:
             self.sent.append((run_id, turn, progress))
 
         told: dict[str, Any] = {"publish": publish, "clock": self.clock, "sleep": self.clock.forward}
-        return Hands(self.transaction, TENANTS, Nobody(), **told | other)
+        return Hands(self.transaction, self.tenants, Nobody(), **told | other)
 
     def file(self, lines: Sequence[Line], name: str = "history.csv") -> Path:
         path = self.folder / name
@@ -80,17 +90,15 @@ class Desk:
         path.write_text("\n".join(["id,owner,to,amount,currency,at", *rows]) + "\n")
         return path
 
-    def start(self, path: Path, mapping: Mapping[str, Any] = HISTORY, *, kind: str = "postings", **more: Any) -> UUID:
-        request = StartRequest(
-            id=uuid4(),
-            tenant=self.tenant,
-            kind=kind,
-            source={"type": "file", "path": str(path), "mapping": mapping},
-            **SIGNED | more,
-        )
-        service.check(TENANTS, request)
+    def start(
+        self, path: Path, mapping: Mapping[str, Any] = HISTORY, *, kind: str = "postings", **more: Any
+    ) -> UUID:
+        source = {"type": "file", "path": str(path), "mapping": mapping}
+        told = {"id": uuid4(), "tenant": self.tenant, "kind": kind, "source": source, **SIGNED, **more}
+        request = StartRequest(**told)
+        service.check(self.tenants, request)
         with self.transaction() as session:
-            return service.start(session, TENANTS, request, now=self.clock()).id
+            return service.start(session, self.tenants, request, now=self.clock()).id
 
     def run(self, path: Path, mapping: Mapping[str, Any] = HISTORY, **more: Any) -> Run:
         """To its end, in this process."""
@@ -121,23 +129,23 @@ class Desk:
     def ledger(self) -> list[tuple[Any, ...]]:
         """Every entry, without what two runs of the same story may number differently."""
         with self.transaction() as session:
-            rows = session.execute(text("""
-                SELECT t.tenant, t.idempotency_key, t.kind, t.subject, t.occurred_at, a.code, a.currency, e.amount_minor
-                FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
-                    JOIN accounts a ON a.id = e.account_id ORDER BY 1, 2, 6, 7, 8"""))
+            rows = session.execute(ENTRIES, {"tenant": self.tenant})
             return [tuple(row) for row in rows]
 
     def balance(self, owner: str, currency: str = "EUR") -> int:
         with self.transaction() as session:
             found = session.execute(
-                text("SELECT sum(balance_minor) FROM accounts WHERE owner = :owner AND currency = :currency"),
-                {"owner": owner, "currency": currency},
+                text(
+                    "SELECT sum(balance_minor) FROM accounts "
+                    "WHERE tenant = :tenant AND owner = :owner AND currency = :currency"
+                ),
+                {"tenant": self.tenant, "owner": owner, "currency": currency},
             ).scalar_one()
             return int(found or 0)
 
     def broken(self) -> list[str]:
         with self.transaction() as session:
-            return [check.name for check in verify(session) if check.broken]
+            return [check.name for check in verify(session, self.tenant) if check.broken]
 
 
 def line(row_id: str, owner: str, amount: int, to: str = "", currency: str = "EUR", day: int = 1) -> Line:
