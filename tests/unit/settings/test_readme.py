@@ -1,6 +1,7 @@
 """The README's settings are read by the code that reads yours."""
 
 import re
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +13,9 @@ from tests.unit.records.reports import EVER, settled
 from tests.unit.records.reports import adyen_file as write_adyen
 from worker.providers.records.port import Record
 from worker.providers.records.registry import file_source, files
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, TenantSettings, load_settings
+from worker.sources.port import BadRow, OpeningRow, SourceFailed
+from worker.sources.registry import check_source, row_source
 
 README = (ROOT / "README.md").read_text()
 HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
@@ -34,12 +37,11 @@ ROWS = (
 )
 
 
-def example(section: str) -> str:
-    """The TOML that stands under this heading."""
+def example(section: str, number: int = 0) -> str:
+    """The TOML that stands under this heading, the first or a later one."""
     [_, text] = re.split(rf"^#+ {section}$", README, flags=re.MULTILINE)
-    found = re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found, section
-    return found[1]
+    found: list[str] = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return found[number]
 
 
 @pytest.fixture
@@ -76,3 +78,35 @@ def test_adyens_report_needs_no_columns(settings: Settings, tmp_path: Path) -> N
     [record] = source.read(EVER)
     assert isinstance(record, Record)
     assert (record.kind, record.amount_minor, record.fee_minor) == ("deposit", 1250, 40)
+
+
+def test_the_mapping_of_the_readme_reads_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    rows = (
+        "No;Customer;Amount;Currency;Time;Type;To",
+        "1;şule;1.250,50;TRY;14.03.2026 12:00:00;DEPOSIT;",
+        "2;ada;1.250,50;TRY;14.03.2026 12:00:00;DEPOSIT;",
+        "3;ada;0,50;TRY;14.03.2026 12:01:00;PURCHASE;",
+        "4;ada;1,00;TRY;14.03.2026 12:02:00;GIFT;bob",
+    )
+    path.write_bytes("\n".join(rows).encode("cp1254"))
+    source = {"type": "file", "path": str(path), "mapping": tomllib.loads(example("Backfills"))}
+    page = row_source(TenantSettings(name="acme"), source, "postings").page(None, 10)
+    told = [
+        one.code if isinstance(one, BadRow) else (one.amount_minor, one.owner)
+        for one in page.rows
+        if not isinstance(one, OpeningRow)
+    ]
+    assert told == ["bad_owner", (125_050, "ada"), (-50, "ada"), (100, "ada")]
+
+
+def test_the_sources_of_the_readme_can_be_set(tmp_path: Path) -> None:
+    told = example("Backfills", number=1)
+    stripe = '[tenants.acme.providers.stripe]\nadapter = "stripe"\nwebhook_secrets = ["env:STRIPE"]\n'
+    (tmp_path / "ledgerbeat.toml").write_text(stripe + told)
+    env = {"STRIPE": "whsec_test", "OLD_WALLET_URL": "postgresql://reader@db/old"}
+    settings = load_settings({"LEDGERBEAT_CONFIG": str(tmp_path / "ledgerbeat.toml")} | env)
+    assert list(settings.tenants["acme"].backfills) == ["history", "old", "webhooks"]
+    assert settings.tenants["acme"].backfills["history"].path == "/srv/legacy/history.csv"
+    with pytest.raises(SourceFailed, match=r"history\.csv is not a file"):
+        check_source(settings.tenants["acme"], {"type": "file", "name": "history"}, "postings")
