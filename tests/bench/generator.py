@@ -120,7 +120,7 @@ def _send(
         due_at = began + sent / rate if rate else now
         if due_at > now:
             break
-        connection = idle.pop()
+        connection = idle.pop(0)  # the one that rested longest: a server closes what rests for seconds
         connection.due_at = due_at
         connection.socket.sendall(requests[sent])
         selector.register(connection.socket, selectors.EVENT_READ, connection)
