@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from models.errors import PostingRaced
+from models.ledger.posting import post
 from tasks.backfills import policy, rows, service
 from tests.integration.backfills.runs import Desk, line
 from worker.database import Transaction
@@ -44,7 +45,6 @@ def test_it_is_set_aside_in_the_second_look_too(desk: Desk, monkeypatch: pytest.
     run_id = desk.start(desk.file(first), batch_rows=3)
     turn = desk.batch(run_id).run.claim_version
     assert desk.look(run_id).waiting == 2
-    post = rows.post
 
     def fails_for_five(session: Any, postings: Any, **told: Any) -> Any:
         if any(abs(one.legs[0].amount_minor) == 5 for one in postings):
@@ -70,7 +70,7 @@ def test_when_too_much_fails_somebody_has_a_look(desk: Desk, monkeypatch: pytest
 
 
 def test_what_may_pass_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    post, left = rows.post, [PostingRaced("once"), PostingRaced("twice")]
+    left = [PostingRaced("once"), PostingRaced("twice")]
 
     def races(*args: Any, **told: Any) -> Any:
         if left:

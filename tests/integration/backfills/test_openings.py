@@ -120,12 +120,14 @@ def test_who_moves_while_the_balance_is_posted_is_looked_at_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The facts are read before the accounts are locked: another transaction may be in between."""
-    judge, raced = openings.judge_openings, []
+    judge = openings.judge_openings
+    raced: list[int] = []
 
     def and_then_somebody_moves(*told: Any) -> Any:
         found = judge(*told)
         if not raced:
-            raced.append(moved(desk, 30, EARLY))
+            raced.append(1)
+            moved(desk, 30, EARLY)
         return found
 
     monkeypatch.setattr("tasks.backfills.rows.judge_openings", and_then_somebody_moves)

@@ -104,7 +104,8 @@ def test_the_pace_is_asked_before_each_batch(desk: Desk) -> None:
 def test_who_was_taken_over_writes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch sleeps past its claim; another does it meanwhile."""
     run_id = desk.start(desk.file(many()), batch_rows=4)
-    reading, others = rows.RowsFeed.read, []
+    reading = rows.RowsFeed.read
+    others: list[int] = []
 
     def read_slowly(feed: Any, run: Any, rows_max: int) -> Any:
         portion = reading(feed, run, rows_max)
