@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -47,7 +48,7 @@ def print_list(runs: Sequence[Run], now: datetime) -> None:
     print_table(
         ("id", "tenant", "kind", "source", "state", "progress", "posted", "set aside", "age"),
         [
-            (run.id, run.tenant, kind_words(run), source_words(run.source), state_words(run), progress(run),
+            (run.id, run.tenant, kind_words(run), Path(source_words(run.source)).name, state_words(run), progress(run),
              f"{run.posted:,}", f"{run.quarantined + run.waiting:,}", _age((now - run.created_at).total_seconds()))
             for run in runs
         ],
