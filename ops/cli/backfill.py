@@ -15,7 +15,7 @@ import click
 from models.backfills.quarantine import Quarantined, all_quarantined, quarantined
 from models.backfills.runs import Run, find_runs, known_run
 from models.backfills.tables import STATES
-from ops.cli.backfills.asking import Wanted, asked, tenant_of
+from ops.cli.backfills.asking import ROW_KINDS, Wanted, asked, tenant_of
 from ops.cli.backfills.correcting import write_quarantine
 from ops.cli.backfills.options import AS_PATH, MINOR, decided, how, where_from
 from ops.cli.backfills.telling import as_facts, exit_code, print_list, print_run
@@ -254,10 +254,12 @@ def _write(run: Run, rows: Iterator[Quarantined], out: Path) -> None:
         click.echo(
             f"{written.cut:,} of them are not whole ('cut'): take those from the source, by their line"
         )
-    click.echo(
-        f"correct the first file, then: ledgerbeat backfill start --tenant {run.tenant} --kind {run.kind} "
-        f"--file {written.path} --mapping ... --namespace {run.namespace}"
-    )
+    if run.kind in ROW_KINDS:
+        mapping = f"--source {run.source['name']}" if "name" in run.source else "--mapping FILE.toml"
+        click.echo(
+            f"correct the first file, then: ledgerbeat backfill start --tenant {run.tenant} --kind {run.kind} "
+            f"--file {written.path} --format {written.format} {mapping} --namespace {run.namespace}"
+        )
 
 
 def _place(row: Quarantined) -> str:

@@ -1,6 +1,6 @@
 """The quarantine of a run: shown, or written as a file that can be corrected and fed again as it is.
 
-    FILE            the rows as the source had them, under its header
+    FILE            the rows as the source had them, under its header; those of a query as JSON lines
     FILE.why.csv    for each of them where it stood, and what is wrong with it
 
 Corrected rows go in under the same mapping and namespace, so a row that was posted meanwhile is a replay.
@@ -34,6 +34,7 @@ class Written:
 
     path: Path
     why: Path
+    format: str
     rows: int
     cut: int
 
@@ -53,7 +54,7 @@ def write_quarantine(run: Run, rows: Iterator[Quarantined], path: Path) -> Writt
             counts = _write(rows, header, file, reasons)
     except OSError as error:
         raise CannotWrite(f"{path} cannot be written ({error.strerror})") from None
-    return Written(path, why, *counts)
+    return Written(path, why, "jsonl" if header is None else "csv", *counts)
 
 
 def is_cut(row: Quarantined) -> bool:

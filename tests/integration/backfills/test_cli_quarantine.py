@@ -6,9 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from tests.integration.backfills.office import HEADER, MAPPING, Office, row
+from worker.database import Transaction
 
+OLD = """
+[tenants.acme.backfills.old]
+url = "file:old-url"
+query = "SELECT * FROM movements"
+key = "id"
+[tenants.acme.backfills.old.mapping]
+unit = "minor"
+currency = "EUR"
+reason = "history"
+columns = {id = "id", owner = "owner", amount = "minor", occurred_at = "at"}
+"""
 QUOTED = 'h-9,ada,"1,50",EUR,"2025-03-14T12:00:00Z"'
 LINES = ('h-8,"ada', 'lovelace",1.00,EUR,2025-03-14T12:00:00Z')
 
@@ -56,8 +70,10 @@ def test_the_file_has_the_rows_as_they_were_and_another_says_why(office: Office,
 def test_corrected_it_is_fed_again_with_the_same_mapping(office: Office, faulty: str) -> None:
     out = office.folder / "bad.csv"
     office.run("backfill", "quarantine", faulty, "--out", out)
-    text = out.read_text().replace("a lot", "2.50").replace('"1,50"', "1.50").replace("ada\nlovelace", "ada")
-    out.write_text(text.replace("bob,-2.00", "bob,2.00"))
+    corrected = (
+        out.read_text().replace("a lot", "2.50").replace('"1,50"', "1.50").replace("ada\nlovelace", "ada")
+    )
+    out.write_text(corrected.replace("bob,-2.00", "bob,2.00"))
     ran = office.start(file=out)
     assert ran.code == 0, ran.out + ran.err
     assert (office.wallet(), office.wallet("bob"), office.posted()) == (650, 200, 5)
@@ -135,3 +151,25 @@ def test_a_clean_run_has_nothing_to_show(office: Office) -> None:
     office.file(row(1))
     found = office.started()
     assert "nothing was set aside" in office.run("backfill", "quarantine", found["id"]).out
+
+
+def test_rows_of_a_query_come_out_as_json_lines_for_the_same_mapping(
+    office: Office, owner_transaction: Transaction, database_url: str
+) -> None:
+    with owner_transaction() as session:
+        session.execute(text("CREATE TABLE movements (id bigint, owner text, minor text, at timestamptz)"))
+        session.execute(text("INSERT INTO movements VALUES (1, 'ada', '5', now()), (2, 'ada', 'six', now())"))
+    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    (office.folder / "old-url").write_text(url)
+    config = office.folder / "ledgerbeat.toml"
+    config.write_text(config.read_text() + OLD)
+    named = ("backfill", "start", "--tenant", "acme", "--kind", "postings", "--source", "old", "--here")
+    found = office.run(*named, "--json")
+    assert (found.code, found.json["posted"], found.json["reasons"]) == (1, 1, {"bad_amount": 1}), found.err
+    assert url not in found.out
+    out = office.folder / "rest.jsonl"
+    ran = office.run("backfill", "quarantine", found.json["id"], "--out", out)
+    assert f"--file {out} --format jsonl --source old --namespace legacy" in ran.out
+    out.write_text(out.read_text().replace("six", "6"))
+    again = office.run(*named, "--file", out)
+    assert (again.code, office.wallet()) == (0, 11), again.out + again.err
