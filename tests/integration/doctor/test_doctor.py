@@ -17,7 +17,7 @@ from models.tenants import set_paused
 from ops.doctor import Finding, examine
 from ops.doctor.database import TRIGGERS, judge_clock
 from ops.doctor.findings import Verdict
-from tests.integration.doctor.patient import SECRET, TOKEN, Environment, said, ticked, without_redis
+from tests.integration.doctor.patient import SECRET, TOKEN, Environment, answered, said, ticked, without_redis
 from tests.integration.intake.processes import worker
 from tests.integration.repair.commands import runner
 from worker.database import Transaction
@@ -35,7 +35,7 @@ def test_a_healthy_installation_has_no_problem(
 ) -> None:
     ticked(transaction)
     with worker({**os.environ, **environment}, tmp_path):
-        findings = examine(environment)
+        findings = answered(environment)
     assert [one for one in findings if one.verdict == "problem"] == []
     assert {one.check for one in findings if one.verdict == "ok"} >= {
         "settings", "config", "database", "clock", "migrations", "role", "rights", "guards", "beat", "lag", "redis",
