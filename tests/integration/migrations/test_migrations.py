@@ -123,7 +123,12 @@ def test_the_second_waits_until_the_first_is_done(empty_database_url: str, empty
     with empty.connect() as first, ThreadPoolExecutor(1) as pool:
         first.execute(text("SELECT pg_advisory_xact_lock(hashtext('ledgerbeat.migrations'))"))
         second = pool.submit(migrate_in_process, empty_database_url)
-        until(lambda: waits_for_advisory_lock(first), what="a migration that waits")
+        until(
+            lambda: second.done() or waits_for_advisory_lock(first),
+            within_seconds=300,
+            what="a migration that waits",
+        )
+        assert not second.done()
         assert not has_table(first, "tenants")
         first.rollback()
         assert second.result(120) == 0
