@@ -1,16 +1,18 @@
 """Messages: lost, doubled, late; two that work on one run; two runs over one file."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
 import pytest
 
-from models.backfills.claims import RunClaimLost, hold_run
+from models.backfills.claims import RunClaimLost, claim_run, hold_run
 from tasks.backfills import rows, service
 from tasks.backfills.batch import run_batch
 from tasks.backfills.port import Pace
 from tests.integration.backfills.runs import Desk, line
+from worker.locks import BackfillLocks
 
 
 def many(count: int = 30) -> list[Any]:
@@ -122,11 +124,20 @@ def test_who_was_taken_over_writes_nothing(desk: Desk, monkeypatch: pytest.Monke
 
 
 def test_a_stale_claim_holds_nothing(desk: Desk) -> None:
+    """Although whoever took it over has not done anything yet."""
     run_id = desk.start(desk.file(many()), batch_rows=4)
-    before = desk.batch(run_id).run
-    desk.batch(run_id, before.claim_version)
+    claimed = []
+    for _ in range(2):
+        with desk.transaction() as session:
+            claimed.append(claim_run(session, run_id, seconds=60, now=desk.clock()))
+        desk.clock.forward(61)
+    stale, ours = claimed
+    assert stale is not None
+    assert ours is not None
+    with desk.transaction() as session:
+        assert hold_run(session, ours).claim_version == 2
     with pytest.raises(RunClaimLost), desk.transaction() as session:
-        hold_run(session, before)
+        hold_run(session, stale)
 
 
 @pytest.mark.parametrize("runs", [1, 2])
@@ -151,3 +162,35 @@ def test_several_at_once_post_each_row_once(desk: Desk, runs: int) -> None:
     assert sum(run.replayed for run in ended) == 120 * (runs - 1)
     assert len(desk.ledger()) == 240
     assert desk.broken() == []
+
+
+def test_what_was_read_ahead_is_used_by_the_next_turn_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    reading = rows.RowsFeed.read
+
+    def counted(feed: Any, run: Any, rows_max: int) -> Any:
+        read.append(run.claim_version)
+        return reading(feed, run, rows_max)
+
+    monkeypatch.setattr(rows.RowsFeed, "read", counted)
+    hands = desk.hands()
+    run_id = desk.start(desk.file(many()), batch_rows=10)
+    turn = run_batch(hands, run_id).run.claim_version
+    turn = run_batch(hands, run_id, turn).run.claim_version
+    desk.do(service.pause, run_id)
+    run_batch(hands, run_id, turn)
+    desk.do(service.resume, run_id)
+    assert service.run_to_end(hands, run_id).posted == 30
+    assert sorted(read) == [1, 2, 3, 4]
+
+
+def test_with_the_lock_taken_the_run_is_left_alone(desk: Desk, redis_url: str) -> None:
+    locks = BackfillLocks(redis_url)
+    run_id = desk.start(desk.file(many()), batch_rows=10)
+    with locks.held(run_id, 60):
+        report = run_batch(replace(desk.hands(), locks=locks), run_id)
+    assert (report.taken, report.more, report.run.batches) == (True, False, 0)
+    assert run_batch(replace(desk.hands(), locks=locks), run_id).run.batches == 1
+    locks.close()
