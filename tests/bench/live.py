@@ -10,7 +10,6 @@ from pathlib import Path
 
 from models.ledger.outcomes import Leg, Posting
 from models.ledger.posting import post as post_to_ledger
-from models.tenants import sync_tenants
 from ops.processes import worker_answers
 from tests.bench.generator import load, post
 from tests.bench.postings import NOW, TENANT
@@ -59,12 +58,11 @@ def product(database_url: str, redis_url: str, folder: Path) -> Iterator[tuple[i
 
 
 def open_books(transaction: Transaction) -> None:
-    """The house's account and the live owners' wallets."""
+    """The house's account and the live owners' wallets; the tenant is there."""
     legs = [
         (Leg("house:promo", "EUR", -1), Leg(f"wallet:player-{n}:available", "EUR", 1)) for n in range(OWNERS)
     ]
     with transaction() as session:
-        sync_tenants(session, {TENANT: "UTC"})
         opening = [Posting(TENANT, f"open:{n}", "open", two, NOW) for n, two in enumerate(legs)]
         post_to_ledger(session, opening, now=NOW)
 

@@ -16,6 +16,7 @@ from models.ledger.outcomes import Leg, Posting
 from models.ledger.posting import post
 from models.ledger.verify import verify
 from models.tenants import sync_tenants
+from tasks.backfills.service import BATCH_ROWS
 from tests.bench import live
 from tests.bench.backfilling import AT, REASON, history, write_history
 from tests.bench.measuring import MEGABYTE, Done, Side, interleaved
@@ -37,7 +38,7 @@ LIVE_ROWS = 600_000
 
 STAGE = """
     CREATE TEMP TABLE IF NOT EXISTS staged (
-        line bigint GENERATED ALWAYS AS IDENTITY, id text, owner text, amount bigint, at bigint
+        line bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text, owner text, amount bigint, at bigint
     )
 """
 OPEN = """
@@ -46,12 +47,13 @@ OPEN = """
         SELECT DISTINCT 'wallet:' || owner || ':available' AS code FROM staged UNION SELECT 'house:promo') AS c
     ON CONFLICT (tenant, code, currency) DO NOTHING
 """
-# Every row that the backfill writes, in one statement for the whole file; the fingerprint is made by the database.
+# Every row that the backfill writes, for so many lines of the file; the fingerprint is made by the database.
 INSERT = """
     WITH asked AS MATERIALIZED (
         SELECT line, 'backfill:' || %s || ':' || s.id AS key, amount, to_timestamp(at) AS at, a.id AS wallet_id
         FROM staged s JOIN accounts a
             ON a.tenant = 'acme' AND a.code = 'wallet:' || s.owner || ':available' AND a.currency = 'EUR'
+        WHERE s.line > %s AND s.line <= %s
     ), written AS (
         INSERT INTO ledger_transactions (tenant, kind, idempotency_key, fingerprint, subject, occurred_at)
         SELECT 'acme', 'backfill.posting', key, sha256(convert_to(key || ':' || amount, 'UTF8')), key, at
@@ -105,9 +107,10 @@ def test_a_file(
         assert done["rows"] == rows
         return Done(rows, done["seconds"])
 
-    def by_sql(turn: int) -> Done:
-        copy_and_insert(bare, path, f"bare-{turn}")
-        assert number(bare, POSTED, f"backfill:bare-{turn}:%") == rows
+    def by_sql(turn: int, lines: int) -> Done:
+        name = f"bare-{lines}-{turn}"
+        copy_and_insert(bare, path, name, rows, lines)
+        assert number(bare, POSTED, f"backfill:{name}:%") == rows
         return Done(rows)
 
     def one_by_one(turn: int) -> Done:
@@ -119,13 +122,17 @@ def test_a_file(
     found = interleaved(
         [
             Side("ours", ours, lambda: servers),
-            Side("sql", by_sql, lambda: servers),
+            Side("sql", lambda turn: by_sql(turn, rows), lambda: servers),
+            Side("batches", lambda turn: by_sql(turn, BATCH_ROWS), lambda: servers),
             Side("one", one_by_one, lambda: servers),
         ],
         rounds=ROUNDS,
     )
     what = f"a backfill of {rows:,} rows"
     report.ratio(f"{what} / COPY and one bare INSERT of them", found["ours"], found["sql"], asked=0.5)
+    report.ratio(
+        f"{what} / COPY and a bare INSERT of each {BATCH_ROWS:,}, committed", found["ours"], found["batches"]
+    )
     report.ratio(f"{what} / post(), row by row", found["ours"], found["one"], asked=20)
     with transaction() as session:
         assert not [check.name for check in verify(session, TENANT) if check.broken]
@@ -133,18 +140,19 @@ def test_a_file(
         report.remark(f"A backfill of {ROWS_FULL:,} rows: run with --full.")
 
 
-def copy_and_insert(connection: Connection, path: Path, namespace: str) -> None:
-    """The file as it is, by psycopg's own COPY; then two statements and a commit."""
+def copy_and_insert(connection: Connection, path: Path, namespace: str, rows: int, lines: int) -> None:
+    """The file as it is, by psycopg's own COPY; then one statement and a commit for each so many lines."""
     connection.execute(STAGE.encode())
-    connection.execute(b"TRUNCATE staged")
+    connection.execute(b"TRUNCATE staged RESTART IDENTITY")
     copying = b"COPY staged (id, owner, amount, at) FROM STDIN (FORMAT csv, HEADER)"
     with path.open("rb") as file, connection.cursor().copy(copying) as copy:
         while part := file.read(MEGABYTE):
             copy.write(part)
     connection.execute(b"ANALYZE staged")
     connection.execute(OPEN.encode())
-    connection.execute(INSERT.encode(), (namespace,))
-    connection.commit()
+    for begin in range(0, rows, lines):
+        connection.execute(INSERT.encode(), (namespace, begin, begin + lines))
+        connection.commit()
 
 
 def postings(namespace: str) -> Iterator[Posting]:
@@ -190,6 +198,8 @@ def test_live_work_beside_it(
     database_url: str, redis_url: str, transaction: Transaction, report: Report, tmp_path: Path
 ) -> None:
     path = write_history(tmp_path / "history.csv", LIVE_ROWS)
+    with transaction() as session:
+        sync_tenants(session, {TENANT: "UTC"})
     live.open_books(transaction)
     read: dict[str, list[int]] = {"throttle": [], "full_speed": []}
 

@@ -14,6 +14,7 @@ import pytest
 from models.tenants import sync_tenants
 from tasks.reconciliation.policy import night_of
 from tasks.reconciliation.service import reconcile
+from tests.bench import live
 from tests.bench.measuring import MEGABYTE, PAGE_BYTES, Done, Side, interleaved, resident_megabytes
 from tests.bench.report import Report
 from tests.integration.reconciliation.generating import (
@@ -119,6 +120,52 @@ def test_a_night(
     report.figure(f"{what}: peak memory of the servers, shared buffers included", peak.server, "MB")
     if not full:
         report.remark(f"A night of {ROWS_FULL:,} records: run with --full.")
+
+
+def test_live_work_beside_nights(
+    owner: Connection, database_url: str, redis_url: str, transaction: Transaction, report: Report, rows: int,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """One night after another, while requests come at a steady rate."""
+    live.open_books(transaction)
+    with live.product(database_url, redis_url, tmp_path) as (port, connection):
+        found = live.measured(
+            port, connection, {"nothing": live.nothing, "nights": lambda _: nights(owner, transaction)}
+        )
+    live.compare(report, f"beside nights of {rows:,} records", found["nights"], found["nothing"])
+
+
+@contextmanager
+def nights(owner: Connection, transaction: Transaction) -> Iterator[None]:
+    """At least one is under way until the block ends."""
+    began, over, failed = threading.Event(), threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            while not over.is_set():
+                began.set()
+                reconcile(
+                    transaction,
+                    "acme",
+                    "sandbox",
+                    BUSINESS_DATE,
+                    Feed(owner),
+                    clock=lambda: NOW,
+                    with_checks=False,
+                )
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failed.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    began.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        worker.join()
+    if failed:
+        raise failed[0]
 
 
 def empty(owner: Connection) -> None:
