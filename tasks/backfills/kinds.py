@@ -11,7 +11,7 @@ from models.backfills.tables import KINDS as KIND_NAMES
 from tasks.backfills.hands import Hands
 from tasks.backfills.port import Feed
 from tasks.backfills.recalculating import accounts_feed, settle_wallets
-from tasks.backfills.refetching import events_feed, settle_events
+from tasks.backfills.refetching import check_events, events_feed, settle_events
 from tasks.backfills.rows import RowsFeed
 from tasks.backfills.second_look import SecondLook
 from worker.settings import TenantSettings
@@ -79,7 +79,7 @@ KINDS: Mapping[str, Kind] = {
     "opening_balances": _rows_kind("opening_balances", frozenset({"existing"})),
     "provider_events": Kind(
         settle=lambda tenant, source, now: settle_events(tenant, source, now=now),
-        check=lambda _tenant, _source: None,
+        check=check_events,
         feed=_events_feed,
         takes_cap=False,
     ),
