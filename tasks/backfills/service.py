@@ -26,7 +26,7 @@ from models.backfills.tables import BATCH_ROWS_MAX
 from models.errors import LedgerbeatError
 from models.tenants import load_tenant
 from tasks.backfills.batch import BatchReport, run_batch
-from tasks.backfills.ending import end, halt
+from tasks.backfills.ending import end, halt, stop
 from tasks.backfills.hands import Hands
 from tasks.backfills.kinds import Kind, kind_of, tenant_of
 from tasks.backfills.policy import HANDED_OVER_SECONDS
@@ -160,7 +160,7 @@ def cancel(
     run = known_run(session, run_id, tenant=tenant, lock=True)
     if run.is_final:
         raise NotPossible(f"backfill {run.id} is {run.state} already")
-    if run.state in ("pending", "running") and _is_worked_on(run, now):
+    if _is_worked_on(run, now):
         ask_to_stop(session, run, "cancel")
     else:
         end(session, run, "cancelled", now=now)
@@ -177,10 +177,14 @@ def work(hands: Hands, run_id: UUID, turn: int | None = None) -> BatchReport:
 
 def tick(hands: Hands) -> int:
     """Send a message for each run that is due and that nobody has: begun just now, rested, or left lying by a process
-    that died. How many."""
+    that died. How many. One that was to stop stops here: its batch never came, or never ended."""
+    now = hands.clock()
     with hands.transaction() as session:
-        runs = give_turns(session, seconds=HANDED_OVER_SECONDS, limit=TURNS_MAX, now=hands.clock())
-    return sum(_publish(hands, run) for run in runs)
+        runs = give_turns(session, seconds=HANDED_OVER_SECONDS, limit=TURNS_MAX, now=now)
+        for run in runs:
+            if run.stop_asked is not None:
+                stop(session, run, now=now)
+    return sum(_publish(hands, run) for run in runs if run.stop_asked is None)
 
 
 def run_to_end(hands: Hands, run_id: UUID, on_progress: Callable[[Run], object] = lambda _run: None) -> Run:
@@ -244,7 +248,8 @@ def _refuse_impossible(request: StartRequest, kind: Kind) -> None:
 
 
 def _is_worked_on(run: Run, now: datetime) -> bool:
-    return run.claimed_until is not None and run.claimed_until > now
+    """A batch may be under way. Before the first only a message is, and that finds a run that was stopped."""
+    return run.state == "running" and run.claimed_until is not None and run.claimed_until > now
 
 
 def _done(session: Session, run: Run, action: str, by: _By, detail: Mapping[str, Any] | None = None) -> Run:
