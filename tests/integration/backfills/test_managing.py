@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from models.errors import NotFound
 from tasks.backfills import service
+from tasks.backfills.rows import RowsFeed
 from tasks.backfills.service import NotPossible
 from tests.integration.backfills.runs import HISTORY, Desk, line
 from worker.sources.port import SourceFailed
@@ -153,3 +154,18 @@ def test_a_tenant_knows_its_own_runs_alone(desk: Desk) -> None:
     run_id = desk.start(desk.file(rows(3)))
     with pytest.raises(NotFound, match="no backfill"):
         desk.do(service.cancel, run_id, tenant="globex")
+
+
+@pytest.mark.parametrize(("command", "state"), [(service.pause, "paused"), (service.cancel, "cancelled")])
+def test_who_asks_while_a_batch_is_read_is_heard_before_it_is_posted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, command: Any, state: str
+) -> None:
+    reading, run_id = RowsFeed.read, desk.start(desk.file(rows(10)), batch_rows=3)
+
+    def asked_meanwhile(feed: RowsFeed, run: Any, rows_max: int) -> Any:
+        assert desk.do(command, run_id).stop_asked is not None
+        return reading(feed, run, rows_max)
+
+    monkeypatch.setattr(RowsFeed, "read", asked_meanwhile)
+    assert desk.batch(run_id).run.state == state
+    assert (desk.look(run_id).rows_read, desk.ledger()) == (0, [])

@@ -164,28 +164,6 @@ def test_several_at_once_post_each_row_once(desk: Desk, runs: int) -> None:
     assert desk.broken() == []
 
 
-def test_what_was_read_ahead_is_used_by_the_next_turn_alone(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[int] = []
-    reading = rows.RowsFeed.read
-
-    def counted(feed: Any, run: Any, rows_max: int) -> Any:
-        read.append(run.claim_version)
-        return reading(feed, run, rows_max)
-
-    monkeypatch.setattr(rows.RowsFeed, "read", counted)
-    hands = desk.hands()
-    run_id = desk.start(desk.file(many()), batch_rows=10)
-    turn = run_batch(hands, run_id).run.claim_version
-    turn = run_batch(hands, run_id, turn).run.claim_version
-    desk.do(service.pause, run_id)
-    run_batch(hands, run_id, turn)
-    desk.do(service.resume, run_id)
-    assert service.run_to_end(hands, run_id).posted == 30
-    assert sorted(read) == [1, 2, 3, 4]
-
-
 def test_with_the_lock_taken_the_run_is_left_alone(desk: Desk, redis_url: str) -> None:
     locks = BackfillLocks(redis_url)
     run_id = desk.start(desk.file(many()), batch_rows=10)
