@@ -67,14 +67,14 @@ def settle_events(
 ) -> dict[str, Any]:
     """`source` with all that it means now: {"type": "events", "provider", "since", "until"}, in ISO 8601.
 
-    `name` of a source in the settings stands in for `provider`; without `until` it is now. Raises SourceFailed.
+    `name` of a source in the settings stands in for `provider`; without `until`, or with one that is to come, it is
+    now. Raises SourceFailed.
     """
     account, now = _account(tenant, source), now or utc_now()
     since, until = _instant(source, "since"), _instant(source, "until") if source.get("until") else now
-    if not since < until <= now:
-        raise SourceFailed(
-            "since must be before until, and until not after now: what is to come has no list yet"
-        )
+    until = min(until, now)
+    if since >= until:
+        raise SourceFailed("since must be before until, and before now")
     _require_kept(account, since, now)
     told = {
         "type": "events",

@@ -237,7 +237,7 @@ def test_a_cap_is_refused(refetch: Refetch) -> None:
         (told("nobody"), "no such provider"),
         (told("adyen"), "adyen has no list of events"),
         (told(since=NOW, until=NOON), "since must be before until"),
-        (told(until=NOW + DAY), "until not after now"),
+        (told(since=NOW + DAY, until=NOW + 2 * DAY), "before now"),
         (told() | {"since": "yesterday"}, "since must be a time"),
         (told() | {"since": "2026-03-13T00:00:00"}, "since has no offset"),
         ({"type": "events", "provider": "stripe"}, "since must be a time"),
@@ -249,10 +249,13 @@ def test_what_cannot_be_asked_for_is_refused_with_a_sentence(source: dict[str, A
         settle_events(TenantSettings(name="acme", providers=accounts), source, NOW)
 
 
-def test_a_source_of_the_settings_and_a_missing_end_are_settled_once(refetch: Refetch) -> None:
+@pytest.mark.parametrize("end", [{}, {"until": (NOW + DAY).isoformat()}])
+def test_a_source_of_the_settings_and_an_end_that_is_open_are_settled_once(
+    refetch: Refetch, end: dict[str, str]
+) -> None:
     known = tenant_with(refetch.stripe.account)
     named = known.model_copy(update={"backfills": {"missed": BackfillSettings(provider="stripe")}})
-    source = {"type": "events", "name": "missed", "since": "2026-03-13T03:00:00+03:00"}
+    source = {"type": "events", "name": "missed", "since": "2026-03-13T03:00:00+03:00", **end}
     assert settle_events(named, source, NOW) == {
         "type": "events", "name": "missed", "provider": "stripe", "since": "2026-03-13T00:00:00+00:00",
         "until": NOW.isoformat(),
