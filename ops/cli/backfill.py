@@ -34,7 +34,7 @@ SET_ASIDE = ("open", "waiting")
 SHOWN_LENGTH = 100
 ROWS = 50
 CONNECTIONS = 3
-"""With --here a batch's, and one that keeps its claim meanwhile."""
+"""With --here a batch's, one that reads the rows after it, and one that keeps its claim meanwhile."""
 
 
 @click.group()

@@ -21,7 +21,7 @@ from tasks.backfills.throttle import throttle
 from worker.celery import INTAKE_QUEUE, configuration_of
 from worker.collecting import collect_seldom
 from worker.database import Transaction
-from worker.locks import Locks
+from worker.locks import BackfillLocks
 from worker.settings import Settings
 
 CTRL_C = "Ctrl-C in the terminal that worked on it"
@@ -64,7 +64,7 @@ class _Here:
 
 def work_here(settings: Settings, transaction: Transaction, run: Run, actor: str) -> Run:
     """Batch after batch in this process. Ctrl-C pauses it at the end of its batch."""
-    locks = Locks(settings.redis_url, "backfill") if settings.redis_url else NoLocks()
+    locks = BackfillLocks(settings.redis_url) if settings.redis_url else NoLocks()
     collect_seldom()
     hands = Hands(transaction, settings.tenants, locks, publish=lambda *_: None, pace=throttle)
     with watching() as watcher, quiet_logs():
