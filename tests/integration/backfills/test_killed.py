@@ -15,6 +15,7 @@ from tests.integration.backfills.generated import Desks
 from tests.integration.backfills.killing import live
 from tests.integration.backfills.runs import Desk, line
 from tests.integration.crashes.points import Point
+from tests.waiting import until
 
 ROWS = [
     line("3", "bob", -5),
@@ -55,11 +56,17 @@ def begun(desk: Desk, **more: Any) -> Any:
 
 
 def go_on(desk: Desk, run_id: Any) -> Run:
-    """What the tick and the workers do when the claim of the dead has run out."""
-    desk.clock.forward(CLAIM_ENDS)
-    service.tick(desk.hands())
-    while desk.sent:
-        service.work(desk.hands(), *desk.sent.pop()[:2])
+    """What the tick and the workers do when the claim of the dead has run out. PostgreSQL may need a moment to notice
+    that somebody has died, and the tick leaves alone whatever is locked: it comes again."""
+
+    def ended() -> bool:
+        desk.clock.forward(CLAIM_ENDS)
+        service.tick(desk.hands())
+        while desk.sent:
+            service.work(desk.hands(), *desk.sent.pop()[:2])
+        return desk.look(run_id).state not in ("pending", "running")
+
+    until(ended, what="the end of the run")
     return desk.look(run_id)
 
 
