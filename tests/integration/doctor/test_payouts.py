@@ -123,7 +123,7 @@ def queues(environment: Environment) -> list[Finding]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "verdict"), [((), "ok"), (("-Q", "intake,celery,reconciliation"), "problem")]
+    ("arguments", "verdict"), [((), "ok"), (("-Q", "intake,celery,reconciliation,backfills"), "problem")]
 )
 def test_a_queue_without_a_worker_is_a_problem(
     environment: Environment,
