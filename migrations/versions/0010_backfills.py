@@ -112,8 +112,8 @@ GRANT SELECT, INSERT ON backfills, backfill_quarantine, backfill_rehearsed_accou
     TO ledgerbeat_worker;
 GRANT UPDATE (source_digest, max_amount_minor, state, pause_code, stop_asked, last_error, phase, cursor, rows_read,
     posted, replayed, unchanged, quarantined, waiting, bytes_read, bytes_total, rows_total, money, reasons, batches,
-    rows_last, claim_version, claimed_until, next_batch_at, started_at, last_batch_at, last_batch_seconds, worked_seconds,
-    finished_at)
+    rows_last, claim_version, claimed_until, next_batch_at, started_at, last_batch_at, last_batch_seconds,
+    worked_seconds, finished_at)
     ON backfills TO ledgerbeat_worker;
 GRANT UPDATE (code, reason, state) ON backfill_quarantine TO ledgerbeat_worker;
 GRANT UPDATE, DELETE ON backfill_rehearsed_accounts, backfill_rehearsed_keys TO ledgerbeat_worker;
