@@ -20,9 +20,10 @@ from models.provider_accounts import ProviderAccount
 from models.reconciliation import Finding, record_findings
 from tasks.payouts import pacing
 from tasks.payouts.accounts import tell_breaker
+from tasks.payouts.decisions import Case
 from tasks.payouts.hands import Hands
 from tasks.payouts.pacing import CLAIM_SLACK_SECONDS, LOST, SEND_WITHIN_SECONDS, Hopeless, Send
-from tasks.payouts.verdicts import Case, decide_answer
+from tasks.payouts.verdicts import decide_answer
 from tasks.payouts.writing import write
 from worker.locks import PayoutLock
 from worker.providers.payouts.accounts import PayoutAccount

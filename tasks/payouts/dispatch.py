@@ -28,11 +28,12 @@ from models.payouts.rows import attempts_of, lock_payouts
 from models.provider_accounts import lock_account, save_account
 from models.tenants import Tenant, load_tenant
 from tasks.payouts import pacing
+from tasks.payouts.decisions import Case
 from tasks.payouts.hands import Hands
 from tasks.payouts.pacing import DISPATCH_SECONDS
 from tasks.payouts.policy import has_expired
 from tasks.payouts.unasked import sweep_unasked
-from tasks.payouts.verdicts import Case, lose
+from tasks.payouts.verdicts import lose
 from tasks.payouts.writing import write
 from worker.database import Transaction
 from worker.telemetry import describe_error

@@ -11,8 +11,8 @@ from models.payouts.moving import Move, Note
 from models.payouts.payout import Attempt, Payout
 from models.payouts.states import LIVE_OUTCOMES, State
 from models.reconciliation import Finding
+from tasks.payouts.decisions import was_sent
 from tasks.payouts.event_rules import DUPLICATE, Advance, Decision, Ignore, decide
-from tasks.payouts.verdicts import was_sent
 from worker.providers.port import ProviderEvent
 
 NO_REASON = {"failed": "provider_failed", "returned": "provider_returned"}

@@ -12,9 +12,10 @@ from models.payouts.rows import attempts_of, lock_payouts
 from models.payouts.states import ASKED_STATES, State
 from models.tenants import load_tenant
 from tasks.payouts.attempts import QUICK_PAUSES
+from tasks.payouts.decisions import Case
 from tasks.payouts.hands import Hands
 from tasks.payouts.pacing import CLAIM_SLACK_SECONDS
-from tasks.payouts.verdicts import Case, decide_sighting
+from tasks.payouts.sightings import decide_sighting
 from tasks.payouts.writing import write
 from worker.providers.payouts.accounts import PayoutAccount
 from worker.providers.payouts.port import Sighting

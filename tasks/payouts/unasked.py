@@ -13,7 +13,7 @@ from models.payouts.attempts import unasked
 from models.reconciliation import Finding, record_findings
 from tasks.payouts.hands import Hands
 from tasks.payouts.pacing import DAY_SECONDS
-from tasks.payouts.verdicts import SUBMITTED_OVERDUE, SUBMITTED_OVERDUE_SECONDS
+from tasks.payouts.sightings import SUBMITTED_OVERDUE, SUBMITTED_OVERDUE_SECONDS
 
 UNASKED_MAX = 200
 

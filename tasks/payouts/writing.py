@@ -11,7 +11,7 @@ from models.payouts.payout import Payout
 from models.payouts.rows import wait_keys
 from models.reconciliation import Finding, record_findings
 from models.tenants import Tenant
-from tasks.payouts.verdicts import Decision
+from tasks.payouts.decisions import Decision
 
 
 def write(session: Session, payout: Payout, decision: Decision, *, tenant: Tenant, now: datetime) -> Payout:

@@ -7,8 +7,9 @@ import pytest
 
 from models.payouts.states import ASKED_STATES
 from models.tenants import Policy
+from tasks.payouts.decisions import Case, Decision
 from tasks.payouts.pacing import DAY_SECONDS, LOST
-from tasks.payouts.verdicts import SUBMITTED_OVERDUE_SECONDS, Case, Decision, decide_sighting
+from tasks.payouts.sightings import SUBMITTED_OVERDUE_SECONDS, decide_sighting
 from tests.unit.payouts.payouts import NOON, a_payout, an_attempt
 from tests.unit.payouts.test_event_rules import table
 from worker.providers.payouts.port import Found, NotFound, Sighting, Unsure

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from models.payouts.payout import Attempt, Payout
 from models.payouts.states import ASKED_STATES, LIVE_OUTCOMES, MOVES, NOT_DONE_OUTCOMES
 from models.tenants import Policy
+from tasks.payouts.decisions import Case, Decision, was_sent
 from tasks.payouts.pacing import LOST
-from tasks.payouts.verdicts import Case, Decision, decide_answer, decide_sighting, lose, was_sent
+from tasks.payouts.sightings import decide_sighting
+from tasks.payouts.verdicts import decide_answer, lose
 from tests.unit.payouts.payouts import NOON, a_payout, an_attempt
 from worker.providers.payouts.port import (
     Answer,

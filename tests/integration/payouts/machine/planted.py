@@ -14,7 +14,7 @@ import pytest
 
 from models.ledger.holds import release
 from models.payouts import moving, rows
-from tasks.payouts import attempts, events, pacing, policy, resolving, verdicts
+from tasks.payouts import attempts, decisions, events, pacing, policy, resolving, sightings, verdicts
 from tests.integration.payouts.machine.test_machine import Begin, begin, desks, locks, run
 from worker.providers.payouts.port import Declined, InDoubt
 
@@ -61,7 +61,7 @@ def give_the_limit_back_in_doubt(patch: pytest.MonkeyPatch) -> None:
 
 
 def believe_not_found_at_once(patch: pytest.MonkeyPatch) -> None:
-    decide = verdicts.decide_sighting
+    decide = sightings.decide_sighting
 
     def broken(case: Any, sighting: Any, *, asked_at: Any, settle_seconds: float) -> Any:
         return decide(case, sighting, asked_at=asked_at, settle_seconds=0)
@@ -70,13 +70,13 @@ def believe_not_found_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def new_key_after_a_lost_claim(patch: pytest.MonkeyPatch) -> None:
-    absent = verdicts._decide_absence
+    absent = sightings._decide_absence
 
     def broken(case: Any, asked_at: Any, settle_seconds: float) -> Any:
         forgetful = [replace(one, error_code=None) for one in case.attempts]
         return absent(replace(case, attempts=forgetful), asked_at, settle_seconds)
 
-    patch.setattr(verdicts, "_decide_absence", broken)
+    patch.setattr(sightings, "_decide_absence", broken)
 
 
 def cancel_what_a_frozen_worker_may_send(patch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def send_sooner_than_the_cooldown(patch: pytest.MonkeyPatch) -> None:
 
 
 def attempt_without_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(verdicts, "is_exhausted", lambda allowed, made: made > allowed.payout_retry_limit + 1)
+    patch.setattr(decisions, "is_exhausted", lambda allowed, made: made > allowed.payout_retry_limit + 1)
 
 
 def take_any_provider_at_its_word(patch: pytest.MonkeyPatch) -> None:
