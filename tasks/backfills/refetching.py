@@ -265,12 +265,8 @@ def _would_be(session: Session, run: Run, jobs: Sequence[Heard]) -> list[_Fate]:
     """What would become of them, had the batches of this dry run before been real."""
     missing = {key for one in jobs for key, _ in one.jobs} - known_keys(session, run.tenant, jobs)
     fresh = remember_keys(session, run.id, missing)
-    fates = []
-    for one in jobs:
-        keys = {key for key, _ in one.jobs}
-        fates.append(_Fate(("posted" if keys & fresh else "replayed") if keys else "unchanged"))
-        fresh -= keys
-    return fates
+    keys_of = [{key for key, _ in one.jobs} for one in jobs]
+    return [_Fate(("posted" if keys & fresh else "replayed") if keys else "unchanged") for keys in keys_of]
 
 
 def _fate(one: Heard, answers: Answers) -> _Fate:
