@@ -52,9 +52,11 @@ RENEW = text("""
     RETURNING id
 """)
 
+# A run that fails before it has read anything leaves what its earlier revision staged, and the count of it.
 END = text("""
     UPDATE reconciliation_runs SET state = :state, claimed_until = NULL, finished_at = :now, last_error = :last_error,
-        records = :records, bad_rows = :bad_rows, matched = :matched, expected = :expected,
+        records = greatest(records, :records), bad_rows = greatest(bad_rows, :bad_rows),
+        matched = :matched, expected = :expected,
         findings_open = :findings_open, counts = CAST(:counts AS jsonb), totals = CAST(:totals AS jsonb),
         checks = CAST(:checks AS jsonb), concluded_from = coalesce(:since, concluded_from),
         concluded_until = coalesce(:until, concluded_until), concluded_id = coalesce(:last_id, concluded_id)

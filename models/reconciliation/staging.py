@@ -1,6 +1,6 @@
 """What a provider told, staged for matching: copied in, chunk by chunk, each chunk in a transaction of its own.
 
-A run that starts again begins with an empty stage.
+A run that starts again empties its stage first.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -78,6 +78,7 @@ NAME = text("""
 # Without waiting for the disk: what a crash of the server took is missed by `survey`, and the run fails.
 HURRY = text("SELECT set_config('synchronous_commit', 'off', true)")
 
+CLEAR_COUNT = text("UPDATE reconciliation_runs SET records = 0, bad_rows = 0 WHERE id = :run_id")
 CLEAR_RECORDS = text("DELETE FROM provider_records WHERE run_id = :run_id")
 CLEAR_BAD_ROWS = text("DELETE FROM reconciliation_bad_rows WHERE run_id = :run_id")
 
@@ -105,6 +106,7 @@ TAKE_FILE = text("""
 
 def clear_stage(session: Session, run_id: int) -> None:
     """Nothing is staged for this run any more."""
+    session.execute(CLEAR_COUNT, {"run_id": run_id})
     session.execute(CLEAR_RECORDS, {"run_id": run_id})
     session.execute(CLEAR_BAD_ROWS, {"run_id": run_id})
 

@@ -41,15 +41,23 @@ def recall_nights(run: Run) -> None:
 
 
 def stage_feed(run: Run, source: RecordSource) -> None:
-    """Everything the provider tells, in chunks: memory holds one."""
+    """Everything the provider tells, in chunks: memory holds one.
+
+    What an earlier revision staged goes once the first chunk is there: a source that cannot be read takes nothing away.
+    """
+    told = iter(source.read(Window(run.night.fetched_from, run.night.fetched_until)))
+    chunk = list(islice(told, CHUNK_ROWS))
+    _clear(run)
+    while chunk:
+        _stage_chunk(run, chunk)
+        chunk = list(islice(told, CHUNK_ROWS))
+
+
+def _clear(run: Run) -> None:
     with run.transaction() as session:
         run.renew(session, STATEMENT_SECONDS)
         allow_long_statements(session)
         clear_stage(session, run.claim.run_id)
-    window = Window(run.night.fetched_from, run.night.fetched_until)
-    told = iter(source.read(window))
-    while chunk := list(islice(told, CHUNK_ROWS)):
-        _stage_chunk(run, chunk)
 
 
 def _stage_chunk(run: Run, chunk: Sequence[Record | BadRow]) -> None:
