@@ -15,6 +15,8 @@ from markupsafe import Markup
 
 SVG = "{http://www.w3.org/2000/svg}"
 LABEL_SIZE = 12
+DIGIT_WIDTH = 7.5
+"""Of a label of that size, in pixels, with some air."""
 
 Values = Sequence[int | None]
 
@@ -57,13 +59,23 @@ def draw_columns(chart: Chart) -> tuple[Markup, ...]:
 def rows(chart: Chart, size: Size) -> Markup:
     made = pygal().HorizontalStackedBar(
         **common(chart, size, height=54 + 30 * len(chart.labels)),
-        max_scale=2 if size is NARROW else 6,
+        max_scale=2 if size is NARROW else scale(chart, size),
         min_scale=1,
     )
     made.x_labels = list(reversed(chart.labels))
     for _, values in chart.series:
         made.add("", list(reversed(values)))
     return finished(made, chart, size)
+
+
+def scale(chart: Chart, size: Size) -> int:
+    """So many steps of the axis that the longest of its labels do not run into each other; at most 6."""
+    ends = [
+        sum(value or 0 for value in bar) for bar in zip(*(values for _, values in chart.series), strict=True)
+    ]
+    longest = max(len(chart.formatter(end)) for end in [*ends, 0])
+    bars = size.width - DIGIT_WIDTH * max(map(len, chart.labels))
+    return max(1, min(6, int(bars / (DIGIT_WIDTH * (longest + 1)))))
 
 
 def columns(chart: Chart, size: Size) -> Markup:

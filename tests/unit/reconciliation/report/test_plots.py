@@ -133,3 +133,19 @@ def test_the_library_leaves_imports_as_they_were() -> None:
     assert not [finder for finder in sys.meta_path if type(finder).__module__ == "pygal"]
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("a_module_that_nobody_has")
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "BHD"])
+@pytest.mark.parametrize("digits", range(1, 19))
+def test_labels_of_the_axis_do_not_run_into_each_other(digits: int, currency: str) -> None:
+    total = 9 * 10 ** (digits - 1)
+    for plot in (plot_waterfall(bars(total, 0), currency), plot_waterfall(bars(total, -total), currency)):
+        found = [
+            (float(text.attrib["x"]), text.text or "")
+            for axis in ElementTree.fromstring(plot.drawings[1]).iter(f"{SVG}g")  # noqa: S314 - our own
+            if axis.get("class", "").startswith("axis x")
+            for text in axis.iter(f"{SVG}text")
+        ]
+        assert len(found) >= 2
+        for (left, first), (right, second) in pairwise(sorted(found)):
+            assert right - left > 6.5 * (len(first) + len(second)) / 2, found
