@@ -9,6 +9,7 @@ Until the last transaction commits nothing is concluded, so a run that was kille
 first time; fees are booked once by their keys. Every write shows the claim: of two that run at once, one works.
 """
 
+from dataclasses import replace
 from datetime import date
 
 import structlog
@@ -148,6 +149,8 @@ def _fail(run: Run, error: str) -> RunReport:
     report = run.report("failed", error=error)
     try:
         with run.transaction() as session:
+            still_open = count_open(session, run.claim.tenant, [run.claim.provider, LEDGER])
+            report = replace(report, findings_open=still_open)
             end_run(session, run.claim, report.ending(), now=run.clock())
     except Exception as also:  # noqa: BLE001 - the claim runs out by itself
         log.warning("reconciliation.not_ended", run_id=run.claim.run_id, error=type(also).__name__)

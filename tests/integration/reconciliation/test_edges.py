@@ -127,3 +127,11 @@ def test_what_a_file_told_is_not_missing_because_it_could_not_be_read_again(book
     assert (report.state, report.findings) == ("done", {})
     assert books.run_from(first).exit_code == 0
     assert tomorrow.run_from(second, night=night).exit_code == 0
+
+
+def test_a_run_that_fails_says_how_many_findings_stand_open_all_the_same(books: Books) -> None:
+    assert books.run(record("r", 500)).findings_open == 1
+    failed = books.run_from(Told(error="gone"))
+    assert (failed.state, failed.exit_code, failed.findings, failed.findings_open) == ("failed", 2, {}, 1)
+    [row] = books.rows("SELECT state, findings_open FROM reconciliation_runs WHERE tenant = :tenant")
+    assert row == {"state": "failed", "findings_open": 1}
