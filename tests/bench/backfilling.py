@@ -20,6 +20,7 @@ from tasks.backfills.port import Pacing, full_speed
 from tasks.backfills.service import StartRequest, run_to_end, start
 from tasks.backfills.throttle import throttle
 from tests.bench.postings import TENANT
+from worker.collecting import collect_seldom
 from worker.database import Transaction, make_engine, transactions
 from worker.settings import TenantSettings
 
@@ -79,6 +80,7 @@ def backfill(
 
 
 def main(url: str, path: str, namespace: str, pace: str, batch_rows: str) -> None:
+    collect_seldom()
     engine = make_engine(url, role="ledgerbeat_worker")
     began = time.perf_counter()
     run = backfill(transactions(engine), Path(path), namespace, pace=PACES[pace], batch_rows=int(batch_rows))
