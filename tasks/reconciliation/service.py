@@ -136,12 +136,16 @@ def _truncate(run: Run, found: Survey) -> RunReport:
             ignored=strangers.ignored,
             closed=strangers.closed,
             findings_open=count_open(session, run.claim.tenant, providers),
-            error=f"{found.provider_rows} movements in {run.records} records; the ledger has {found.ledger_rows}, "
-            f"the last nights had {found.median_records or 0} records",
+            error=_why_short(run, found),
         )
         end_run(session, run.claim, report.ending(), now=now)
     _tell(report)
     return report
+
+
+def _why_short(run: Run, found: Survey) -> str:
+    nights = "" if found.median_records is None else f", the last nights had {found.median_records} records"
+    return f"{found.provider_rows} movements in {run.records} records; the ledger has {found.ledger_rows}{nights}"
 
 
 def _fail(run: Run, error: str) -> RunReport:
