@@ -1,6 +1,7 @@
 """What a query's result is: which columns it has, of which types, and its rows as PostgreSQL writes them."""
 
 import json
+import re
 
 from psycopg.pq.abc import PGresult
 
@@ -17,7 +18,11 @@ KEY_TYPES = {
 FLOATS = frozenset({700, 701, 790})
 """Types by their OID, which is the same in every PostgreSQL (pg_type.dat). 790 is money, which has a locale."""
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
 _NUMBERS = frozenset({20, 21, 23, 1700})
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+"""A number that JSON writes as PostgreSQL does; NaN it has not."""
 _STAMPS = frozenset({1082, 1114, 1184})
 
 
@@ -79,4 +84,11 @@ def _cell_type(oid: int, is_amount: bool) -> type[str]:
 
 
 def _raw(found: dict[str, str]) -> str:
-    return kept(json.dumps(found, ensure_ascii=False))[:RAW_LENGTH_MAX]
+    """A line of JSON that means the same when it is fed again: an amount by its type is a number there, too."""
+    told = (f"{_quoted(column)}: {_told(value)}" for column, value in found.items())
+    return kept(f"{{{', '.join(told)}}}")[:RAW_LENGTH_MAX]
+
+
+def _told(value: str) -> str:
+    is_number = type(value) is Number and _PLAIN.fullmatch(value) is not None
+    return str(value) if is_number else _quoted(value)

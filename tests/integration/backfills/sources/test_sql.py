@@ -2,12 +2,24 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, LiteralString
 
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from tests.integration.backfills.sources.older import Legacy, Made, fill
-from tests.unit.backfills.sources.legacy import bad, everything, opening, posting, with_columns
+from tests.unit.backfills.sources.legacy import (
+    bad,
+    everything,
+    opening,
+    posting,
+    source,
+    told,
+    with_columns,
+    written,
+)
+from worker.sources.cells import Number
 from worker.sources.port import SourceFailed
 
 
@@ -19,9 +31,10 @@ def test_a_row_says_exactly_what_the_table_says(legacy: Legacy, made: Made) -> N
     assert (row.place, row.line, row.row_id, row.owner) == ("7", None, "7", "p1")
     assert (row.amount_minor, row.currency, row.reason) == (-1250, "EUR", "history")
     assert row.occurred_at == datetime(2024, 6, 1, 9, tzinfo=UTC)
-    assert json.loads(row.raw) == {
-        "id": "7", "owner": "p1", "amount": "-12.50000000", "currency": "EUR", "at": "2024-06-01 09:00:00+00",
+    assert json.loads(row.raw, parse_float=Number) == {
+        "id": "7", "owner": "p1", "amount": Number("-12.50000000"), "currency": "EUR", "at": "2024-06-01 09:00:00+00",
     }  # fmt: skip
+    assert '"amount": -12.50000000,' in row.raw
     assert type(row.row_id) is type(row.owner) is type(row.currency) is str
 
 
@@ -55,6 +68,49 @@ def test_numbers_in_the_database_are_not_read_by_the_marks_of_texts(legacy: Lega
     (number,) = everything(made(**marks, columns=with_columns(amount="exact")))
     (text,) = everything(made(**marks, columns=with_columns(amount="label")))
     assert (posting(number).amount_minor, posting(text).amount_minor) == (150, 150_025)
+
+
+@pytest.mark.parametrize(
+    ("amount", "value"),
+    [
+        ("exact", "150"),
+        ("exact", "-0.5"),
+        ("exact", "1.500"),
+        ("exact", "12.34"),
+        ("amount", "12.5"),
+        ("small", "7"),
+    ],
+)
+@pytest.mark.parametrize("marks", [{}, {"decimal_mark": ",", "thousands_separator": "."}])
+def test_a_row_that_was_set_aside_means_the_same_when_it_is_fed_again(
+    legacy: Legacy, made: Made, tmp_path: Path, amount: str, value: LiteralString, marks: dict[str, Any]
+) -> None:
+    legacy.execute(
+        SQL(
+            "INSERT INTO moves (id, owner, {}, currency, at) VALUES (9, 'p \u00e7 1', {}, 'EUR', now())"
+        ).format(Identifier(amount), SQL(value))
+    )
+    columns = with_columns(amount=amount)
+    (aside,) = map(bad, everything(made(**marks, columns=columns)))
+    corrected = aside.raw.replace("p \u00e7 1", "p1")
+    legacy.execute("UPDATE moves SET owner = 'p1'")
+    (there,) = map(posting, everything(made(**marks, columns=columns)))
+    again = source(written(tmp_path, corrected.encode()), told(**marks, columns=columns), format_="jsonl")
+    (fed,) = map(posting, everything(again))
+    assert (fed.row_id, fed.amount_minor, fed.occurred_at) == (
+        there.row_id,
+        there.amount_minor,
+        there.occurred_at,
+    )
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", None])
+def test_what_is_no_number_is_kept_as_a_text(legacy: Legacy, made: Made, amount: str | None) -> None:
+    legacy.execute(
+        "INSERT INTO moves (id, owner, exact, currency, at) VALUES (1, 'p1', %s, 'EUR', now())", [amount]
+    )
+    (row,) = everything(made(columns=with_columns(amount="exact")))
+    assert json.loads(bad(row).raw)["exact"] == (amount or "")
 
 
 @pytest.mark.parametrize(
