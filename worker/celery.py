@@ -161,12 +161,13 @@ def publish_night(tenant: str, provider: str, business_date: date, *, through: C
 def publish_batch(backfill_id: UUID, turn: int, progress: str, *, through: Celery = app) -> None:
     """Send `backfills.batch` for the next batch of a run. Raises as `publish_drain` does.
 
-    It expires with the turn that it brings. Flower shows `progress`, numbers only, where it shows the arguments.
+    It expires with the turn that it brings. Flower shows `progress`, numbers only, where it shows the arguments: first,
+    since its list of tasks shows 50 characters.
     """
     through.send_task(
         "backfills.batch",
         kwargs={"backfill_id": str(backfill_id), "turn": turn},
-        kwargsrepr=repr({"backfill_id": str(backfill_id), "progress": progress}),
+        kwargsrepr=f"{progress}; backfill {backfill_id}",
         queue=BACKFILLS_QUEUE,
         expires=BATCH_EXPIRES_SECONDS,
     )
