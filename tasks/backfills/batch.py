@@ -228,7 +228,7 @@ def _taken_before(session: Session, run: Run, digest: str) -> str | None:
         return None
     return (
         f"backfill {before} has taken the same content to its end in the namespace {run.namespace}; to take it "
-        "again is safe, since each row is posted once: start another run with force"
+        "again is safe, since each row is posted once: cancel this run, and start another with --force (options.force)"
     )
 
 

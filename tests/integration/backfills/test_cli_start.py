@@ -54,7 +54,9 @@ def test_the_same_file_again_takes_force_and_is_all_replays(office: Office) -> N
     office.file(*GOOD)
     office.start()
     refused = office.start()
-    assert (refused.code, "force" in refused.out) == (2, True), refused.out
+    assert (refused.code, "cancel this run, and start another with --force" in refused.out) == (2, True), (
+        refused.out
+    )
     again = office.start("--force")
     assert again.code == 0
     assert "0 rows posted" in again.out
