@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from models.backfills.quarantine import SetAside
 from models.errors import MalformedPosting
@@ -28,6 +29,23 @@ REFUSALS = {
     ),
     "amount_out_of_range": ("amount_out_of_range", "the balance would be past what an account can hold"),
 }
+
+
+CLOCKS_APART = timedelta(minutes=5)
+"""So far the older system's clock may be ahead of ours."""
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def untimely(row: Row | BadRow, now: datetime) -> SetAside | None:
+    """The row set aside, when its time is none at which anything can have happened."""
+    if isinstance(row, BadRow):
+        return None
+    at = row.occurred_at if isinstance(row, PostingRow) else row.as_of
+    if at > now + CLOCKS_APART:
+        return aside(row, "future_time", "its time has not come yet: a year or a zone that is wrong?")
+    if at < BEGINNING:
+        return aside(row, "ancient_time", "its time is before 1970: a year or a form that is wrong?")
+    return None
 
 
 def bad(row: BadRow) -> SetAside:

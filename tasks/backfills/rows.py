@@ -124,10 +124,15 @@ def blamed(row: Read, reason: str) -> SetAside:
 
 
 def _take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> Taken:
-    openings = [row for row in rows if isinstance(row, OpeningRow)]
+    untimely = [judging.untimely(row, now) for row in rows]
+    timely = zip(rows, untimely, strict=True)
+    openings = [row for row, aside in timely if aside is None and isinstance(row, OpeningRow)]
     judged_openings, moved = judge_openings(session, run, openings) if openings else ([], [])
     rest = iter(judged_openings)
-    judged = [next(rest) if isinstance(row, OpeningRow) else _judge(run, row) for row in rows]
+    judged = [
+        aside or (next(rest) if isinstance(row, OpeningRow) else _judge(run, row))
+        for row, aside in zip(rows, untimely, strict=True)
+    ]
     outcomes = iter(_post(session, run, [one for one in judged if isinstance(one, Posting)], now))
     if openings and not run.dry_run:
         refuse_moved_meanwhile(session, run, openings, moved)

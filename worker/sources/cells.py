@@ -94,7 +94,7 @@ def money_reader(mapping: LegacyMapping) -> Callable[[str, str, str], int]:
         places = CURRENCIES[currency] if major else 0
         try:
             if type(value) is Number:
-                return cells.scaled(_exact(value), places, column)
+                return cells.scaled(_exact(value) if major else value, places, column)
             if groups and groups in value:
                 if number.fullmatch(value) is None:
                     raise Refused("bad_amount", f"{column} is not grouped by threes")
@@ -102,7 +102,8 @@ def money_reader(mapping: LegacyMapping) -> Callable[[str, str, str], int]:
             return cells.scaled(value, places, column, mark)
         except Unreadable as unreadable:
             code = "no_amount" if not value else "bad_amount"
-            raise Refused(code, f"{column} is empty" if not value else str(unreadable)) from None
+            hint = "" if major or mark not in value else ': is it in major units (unit = "major")?'
+            raise Refused(code, f"{column} is empty" if not value else f"{unreadable}{hint}") from None
 
     return lru_cache(REMEMBERED_MAX, typed=True)(minor)
 

@@ -71,11 +71,19 @@ def test_no_other_amount_is_guessed(value: str, currency: str, more: Any) -> Non
 
 
 def test_a_number_by_its_type_is_not_remembered_as_a_text() -> None:
-    read = cells.money_reader(mapping(unit="minor"))
-    assert read(Number("1.000"), "EUR", "a") == 1
+    read = cells.money_reader(mapping(unit="major"))
+    assert read(Number("1.000"), "EUR", "a") == 100
     assert code_of(read, "1.000", "EUR", "a") == "bad_amount"
     assert code_of(read, Number("1.001"), "EUR", "a") == "bad_amount"
     assert code_of(read, Number("NaN"), "EUR", "a") == "bad_amount"
+
+
+@pytest.mark.parametrize("value", ["12.00", "5.0", "1.5"])
+@pytest.mark.parametrize("kind", [str, Number])
+def test_minor_units_have_no_decimals_not_even_zeros(kind: type[str], value: str) -> None:
+    """A column of a type with decimals holds major units, most likely: 12.00 is not 12 cents."""
+    read = cells.money_reader(mapping(unit="minor"))
+    assert code_of(read, kind(value), "EUR", "a") == "bad_amount"
 
 
 @given(st.integers(-(2**63) + 1, 2**63 - 1), st.sampled_from(["EUR", "JPY", "BHD"]), st.booleans())
