@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ import pytest
 
 from models.tenants import sync_tenants
 from tasks.reconciliation.policy import night_of
-from tasks.reconciliation.service import reconcile
+from tasks.reconciliation.service import RunReport, reconcile
 from tests.bench import live
 from tests.bench.measuring import MEGABYTE, PAGE_BYTES, Done, Side, interleaved, resident_megabytes
 from tests.bench.report import Report
@@ -24,6 +25,7 @@ from tests.integration.reconciliation.generating import (
     Feed,
     found,
     generate,
+    mend,
     truth,
 )
 from worker.database import Transaction
@@ -79,20 +81,16 @@ def test_a_night(
 ) -> None:
     peak, records = Peak(), []
 
+    def night(minutes_later: int = 0) -> RunReport:
+        now = NOW + timedelta(minutes=minutes_later)
+        return reconcile(
+            transaction, "acme", "sandbox", BUSINESS_DATE, Feed(owner), clock=lambda: now, with_checks=False
+        )
+
     def ours(_: int) -> Done:
         empty(owner)
         with watched(peak, servers):
-            done, seconds = timed(
-                lambda: reconcile(
-                    transaction,
-                    "acme",
-                    "sandbox",
-                    BUSINESS_DATE,
-                    Feed(owner),
-                    clock=lambda: NOW,
-                    with_checks=False,
-                )
-            )
+            done, seconds = timed(night)
         assert done.adds_up
         assert found(owner) == truth(owner)
         records.append(done.records)
@@ -120,6 +118,11 @@ def test_a_night(
     report.figure(f"{what}: peak memory of the servers, shared buffers included", peak.server, "MB")
     if not full:
         report.remark(f"A night of {ROWS_FULL:,} records: run with --full.")
+    empty(owner)
+    wanted = truth(owner)
+    assert (night(1).opened, night(2).opened, found(owner) == wanted) == (len(wanted), 0, True)
+    mend(owner)
+    assert (night(3).closed, found(owner)) == (len(wanted), set())
 
 
 def test_live_work_beside_nights(
