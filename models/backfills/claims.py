@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.backfills.runs import Run, run_of
 from models.base import require_aware
+from models.changing import changed
 from models.errors import LedgerbeatError
 
 
@@ -74,7 +75,7 @@ def claim_run(
 def renew_claim(session: Session, run: Run, *, seconds: float, now: datetime) -> bool:
     """Keep the run for so many seconds from now. False when it is not ours any more."""
     values = {"id": run.id, "version": run.claim_version, "until": now + timedelta(seconds=seconds)}
-    return session.execute(RENEW, values).rowcount == 1  # type: ignore[attr-defined,no-any-return]
+    return changed(session, RENEW, values) == 1
 
 
 def hold_run(session: Session, run: Run) -> Run:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.arrays import texts
 from models.backfills.tables import backfill_quarantine
+from models.changing import changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +135,4 @@ def settle(session: Session, backfill_id: UUID, rows: Sequence[tuple[str, str, s
 
 def give_up_waiting(session: Session, backfill_id: UUID) -> int:
     """No pass helps them any more: what waits stays set aside. How many there were."""
-    return int(session.execute(GIVE_UP, {"backfill_id": backfill_id}).rowcount)  # type: ignore[attr-defined]
+    return changed(session, GIVE_UP, {"backfill_id": backfill_id})

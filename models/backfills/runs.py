@@ -18,6 +18,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.changing import changed
 from models.errors import NotFound
 
 
@@ -192,7 +193,7 @@ def create_run(session: Session, new: NewRun, *, now: datetime) -> tuple[Run, bo
         "batch_rows": new.batch_rows, "max_amount_minor": new.max_amount_minor, "actor": new.actor,
         "reason": new.reason, "job_id": new.job_id, "now": require_aware(now),
     }  # fmt: skip
-    created = session.execute(CREATE, values).rowcount == 1  # type: ignore[attr-defined]
+    created = changed(session, CREATE, values) == 1
     run = load_run(session, new.id)
     if run is None:
         raise ValueError(f"backfill {new.id}: its job has made another run already")

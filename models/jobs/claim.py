@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.changing import changed
 from models.errors import LaneBusy
 from models.jobs.stored import readable
 
@@ -143,7 +144,7 @@ def lanes_with_work(session: Session) -> list[Lane]:
 
 def wake_due(session: Session, *, now: datetime, limit: int) -> int:
     """Queue the cooling and parked jobs whose time has come, the most overdue first. How many."""
-    return _changed(session, WAKE_DUE, {"now": require_aware(now), "limit": limit})
+    return changed(session, WAKE_DUE, {"now": require_aware(now), "limit": limit})
 
 
 def wake(session: Session, tenant: str, wait_keys: Collection[str], *, now: datetime) -> int:
@@ -154,8 +155,4 @@ def wake(session: Session, tenant: str, wait_keys: Collection[str], *, now: date
     if not wait_keys:
         return 0
     values = {"tenant": tenant, "wait_keys": sorted(wait_keys), "now": require_aware(now)}
-    return _changed(session, WAKE, values)
-
-
-def _changed(session: Session, statement: Any, values: dict[str, Any]) -> int:
-    return int(session.execute(statement, values).rowcount)  # type: ignore[attr-defined]
+    return changed(session, WAKE, values)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.changing import changed
 from models.errors import ImpossibleMove, PayoutRaced
 from models.ledger.codes import clearing_code, wallet_code
 from models.ledger.holds import capture, release
@@ -181,8 +182,8 @@ def _move_money(
     shadow: bool,
 ) -> None:
     """The payouts first, so that one which has changed meanwhile posts nothing."""
-    saved = session.execute(SAVE, {**_rows(standing), "now": require_aware(now)})
-    _check_saved(saved.rowcount, standing)  # type: ignore[attr-defined]
+    saved = changed(session, SAVE, {**_rows(standing), "now": require_aware(now)})
+    _check_saved(saved, standing)
     transactions = _settle(session, planned, now, shadow=shadow)
     session.execute(RECORD, {"events": _documents(moves, standing, transactions), "now": now})
     tell(session, standing, now=now)

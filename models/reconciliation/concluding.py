@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.changing import changed
 from models.reconciliation.findings import SEEN_AGAIN, SEVERITY, Finding, record_findings
 from models.reconciliation.scope import Scope
 
@@ -111,7 +112,7 @@ def conclude(session: Session, scope: Scope, *, now: datetime) -> Conclusion:
     """Write the findings of the lines in question, and close those that this run covers and did not find."""
     values = scope.values | {"now": now}
     rows = session.execute(CONCLUDE, values).all()
-    closed: int = session.execute(CLOSE, values).rowcount  # type: ignore[attr-defined]
+    closed = changed(session, CLOSE, values)
     opened, reopened, ignored = (sum(row[place] for row in rows) for place in (2, 3, 4))
     return Conclusion({row[0]: row[1] for row in rows}, opened, reopened, ignored, closed)
 
@@ -139,8 +140,7 @@ def conclude_checks(
         "checks": list(asked),
         "broken": [one.fingerprint for one in broken],
     }
-    closed: int = session.execute(MEND, values).rowcount  # type: ignore[attr-defined]
-    return closed
+    return changed(session, MEND, values)
 
 
 def count_open(session: Session, tenant: str, providers: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
+from models.changing import changed
 from models.reconciliation.concluding import RECONCILIATION
 from models.reconciliation.findings import SEEN_AGAIN, SEVERITY
 
@@ -125,5 +126,5 @@ def look_for_strangers(
     session.execute(LOCK, values)
     stale = {"stale_before": None if seen_within is None else now - seen_within}
     seen, opened, reopened, ignored = session.execute(WRITE, values | stale).one()
-    closed: int = session.execute(CLOSE, values).rowcount  # type: ignore[attr-defined]
+    closed = changed(session, CLOSE, values)
     return Strangers(seen, opened, reopened, ignored, closed)
