@@ -11,7 +11,6 @@ from tasks.reconciliation.policy import Night
 from tasks.reconciliation.totals import Totals, adds_up, as_stored
 
 State = Literal["done", "truncated", "failed", "taken"]
-COUNTS = ("opened", "reopened", "closed", "ignored", "fees_booked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,20 +59,6 @@ def due_at(business_date: date, timezone: str, at_local: str) -> datetime:
     return _instant(business_date + timedelta(days=1), time(int(hours), int(minutes)), timezone)
 
 
-def due_dates(
-    last: date | None, timezone: str, at_local: str, *, now: datetime, nights_max: int = NIGHTS_MAX
-) -> list[date]:
-    """The business dates after `last` that are due, oldest first, the newest `nights_max` of them; with no `last` only
-    the newest: nobody asked for a past that was never reconciled."""
-    newest = now.astimezone(ZoneInfo(timezone)).date()
-    while due_at(newest, timezone, at_local) > now:
-        newest -= timedelta(days=1)
-    if last is None:
-        return [newest]
-    nights = min((newest - last).days, nights_max)
-    return [newest - timedelta(days=back) for back in reversed(range(nights))]
-
-
 def forgotten_before(newest: date, timezone: str) -> datetime:
     """Of what happened before this moment no record need be there any more, once this date was the last concluded."""
     return _instant(newest - KEPT, time(), timezone)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from models.reconciliation.matching import Sum
 
 Side = Literal["provider", "ledger"]
-SIDES: Sequence[Side] = ("provider", "ledger")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ import pytest
 from tasks.reconciliation.nights import LATENESS_MAX, Calendar, DueNight, due_nights
 from tasks.reconciliation.policy import NIGHTS_MAX, night_of
 
-ZONES = ("Europe/Istanbul", "America/New_York", "Australia/Lord_Howe", "UTC")
+ZONES = (
+    "Europe/Istanbul", "America/New_York", "Australia/Lord_Howe", "UTC", "America/Havana", "Asia/Beirut",
+)  # fmt: skip
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
 DAY = timedelta(days=1)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tasks.reconciliation.policy import due_at, due_dates, is_truncated, night_of, settled_before
+from tasks.reconciliation.policy import due_at, is_truncated, night_of, settled_before
 
 ZONES = ["UTC", "Europe/Istanbul", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut"]
 YEAR = [date(2026, 1, 1) + timedelta(days=n) for n in range(365)]
@@ -66,34 +66,6 @@ def test_a_night_is_due_at_its_local_time_of_the_day_after(
     zone: str, day: date, at: str, wanted: datetime
 ) -> None:
     assert due_at(day, zone, at) == wanted
-
-
-@pytest.mark.parametrize("at", ["00:00", "02:30", "23:59"])
-@pytest.mark.parametrize("zone", ZONES)
-def test_each_business_date_of_a_year_is_due_once_whatever_the_clock_does(zone: str, at: str) -> None:
-    last, done = date(2025, 12, 31), []
-    now = due_at(last, zone, at)
-    while last < YEAR[-1]:
-        found = due_dates(last, zone, at, now=now)
-        done += found
-        last = found[-1] if found else last
-        now += timedelta(minutes=20)
-    assert done == YEAR
-
-
-def test_missed_nights_are_due_oldest_first_and_bounded() -> None:
-    now = datetime(2026, 3, 14, 12, tzinfo=UTC)
-    assert due_dates(date(2026, 3, 10), "UTC", "02:30", now=now) == [
-        date(2026, 3, day) for day in (11, 12, 13)
-    ]
-    assert due_dates(date(2020, 1, 1), "UTC", "02:30", now=now, nights_max=2) == [
-        date(2026, 3, 12),
-        date(2026, 3, 13),
-    ]
-    assert due_dates(date(2026, 3, 13), "UTC", "02:30", now=now) == []
-    assert due_dates(date(2026, 3, 20), "UTC", "02:30", now=now) == []
-    assert due_dates(None, "UTC", "02:30", now=now) == [date(2026, 3, 13)]
-    assert due_dates(None, "UTC", "12:01", now=now) == [date(2026, 3, 12)]
 
 
 @pytest.mark.parametrize(
