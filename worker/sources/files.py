@@ -140,21 +140,23 @@ class _Beginning:
             return
         file.seek(self.offset)
         lines = TextLines(Lines(file, self.end), mapping.encoding, self.offset, 0)
-        self.header = _header_line(lines, name)
+        self.header = _header_line(lines, mapping.delimiter, name)
         header = header_of(self.header, needed, mapping.delimiter, name)
         self.offset, self.line = lines.offset, lines.line
         self.rows = FileRows(CsvFormat(header, needed, mapping.delimiter), row)
 
 
-def _header_line(lines: TextLines, name: str) -> str:
+def _header_line(lines: TextLines, delimiter: str, name: str) -> str:
+    """The first line with a name in it. Delimiters at its ends stay: each ends a column, also one without a name."""
     for _ in range(HEADER_LINES_MAX):
         if (raw := lines.take()) is None:
             break
         try:
-            if text := lines.text(raw).strip():
-                return text
+            text = lines.text(raw)
         except Refused as refused:
             raise SourceFailed(f"{name}: the header cannot be read ({refused})") from None
+        if text.replace(delimiter, "").strip():
+            return text.strip(" ") if delimiter == "\t" else text.strip()
     raise SourceFailed(f"{name} is empty: not even a header")
 
 
