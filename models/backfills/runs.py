@@ -131,6 +131,7 @@ FIND = text("""
     SELECT * FROM backfills
     WHERE (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
         AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))
+        AND (CAST(:dry_run AS boolean) IS NULL OR dry_run = :dry_run)
     ORDER BY created_at DESC, id LIMIT :limit
 """)
 
@@ -215,10 +216,16 @@ def known_run(session: Session, run_id: UUID, *, tenant: str | None = None, lock
 
 
 def find_runs(
-    session: Session, *, tenant: str | None = None, states: Sequence[str] | None = None, limit: int = 50
+    session: Session,
+    *,
+    tenant: str | None = None,
+    states: Sequence[str] | None = None,
+    dry_run: bool | None = None,
+    limit: int = 50,
 ) -> list[Run]:
     """The newest first."""
-    values = {"tenant": tenant, "states": list(states) if states is not None else None, "limit": limit}
+    told = list(states) if states is not None else None
+    values = {"tenant": tenant, "states": told, "dry_run": dry_run, "limit": limit}
     return [Run(**row) for row in session.execute(FIND, values).mappings()]
 
 

@@ -1,4 +1,6 @@
-"""Backfills: none has stopped without a person's asking for it, and none waits for a worker."""
+"""Backfills: none has stopped without a person's asking for it, and none waits for a worker.
+
+A dry run that has stopped stands in nobody's way: `ledgerbeat backfill status` tells of it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,8 @@ UNTAKEN_MAX = timedelta(seconds=60)
 STILL_MAX = timedelta(minutes=10)
 """One that has begun, and whose next batch is due for longer, is worked on by nobody. Batches take seconds."""
 RUNS_MAX = 50
-OPEN = ("pending", "running", "paused", "failed")
+AT_WORK = ("pending", "running")
+STOPPED = ("paused", "failed")
 
 WAYS_ON = {
     "source_changed": "put the file back that it began with and resume it, or cancel it and start one of the new file",
@@ -28,7 +31,8 @@ def check_backfills(connection: Connection) -> Iterator[Finding]:
     """Each that is open; one line when there is none."""
     now = datetime.now(UTC)
     with Session(connection) as session:
-        runs = find_runs(session, states=OPEN, limit=RUNS_MAX)
+        runs = find_runs(session, states=AT_WORK, limit=RUNS_MAX)
+        runs += find_runs(session, states=STOPPED, dry_run=False, limit=RUNS_MAX)
     if not runs:
         yield ok("backfills", "none is open")
     for run in runs:

@@ -10,10 +10,12 @@ from sqlalchemy.engine import Connection
 
 OUTCOMES = ("posted", "replayed", "unchanged", "quarantined")
 
-# A tenant has a handful of runs, so all of them are read. A dry run has no rows but what it says.
+# A tenant has a handful of runs, so all of them are read. A dry run has no rows but what it says, and one that has
+# stopped keeps nobody waiting.
 RUNS = text("""
     SELECT tenant, state, count(*) AS runs,
-        extract(epoch FROM clock_timestamp() - min(coalesce(last_batch_at, created_at))) AS seconds
+        extract(epoch FROM clock_timestamp() - min(coalesce(last_batch_at, created_at)))
+            AS seconds
     FROM backfills GROUP BY 1, 2 ORDER BY 1, 2
 """)
 ROWS = text("""
@@ -57,10 +59,12 @@ def _runs(rows: Rows) -> Metric:
 
 
 def _oldest_stopped(rows: Rows) -> Metric:
-    help_text = "Since the last batch of the backfill that has been paused or failed for longest"
+    help_text = (
+        "Since the last batch of the backfill that has been paused or failed for longest; dry runs apart"
+    )
     family = GaugeMetricFamily("ledgerbeat_backfills_stopped_oldest_seconds", help_text, labels=["tenant"])
     for tenant in dict.fromkeys(row.tenant for row in rows):
-        ages = [float(row.seconds) for row in rows if row.tenant == tenant and row.state in STOPPED]
+        ages = [float(row.seconds or 0) for row in rows if row.tenant == tenant and row.state in STOPPED]
         family.add_metric([tenant], max(0.0, *ages, 0.0))
     return family
 

@@ -8,23 +8,33 @@ from uuid import uuid4
 import pytest
 
 from models.backfills.runs import NewRun, create_run
-from models.backfills.tables import backfills
+from models.backfills.tables import PAUSE_CODES, backfills
 from tests.integration.doctor.patient import CONFIG, Environment, without_redis
 from worker.database import Transaction
 
 SECONDS = timedelta(seconds=1)
 
 
-@pytest.fixture
-def run_id(transaction: Transaction, tenant: str) -> str:
-    """A run that was asked for a moment ago."""
+def asked(transaction: Transaction, tenant: str, *, dry_run: bool) -> str:
     new = NewRun(
         id=uuid4(), tenant=tenant, kind="postings", source={"type": "sql", "name": "old"}, namespace="old",
-        actor="ops:dana", reason="ticket 311", max_amount_minor=500,
+        actor="ops:dana", reason="ticket 311", max_amount_minor=500, dry_run=dry_run,
     )  # fmt: skip
     with transaction() as session:
         create_run(session, new, now=datetime.now(UTC))
     return str(new.id)
+
+
+@pytest.fixture
+def run_id(transaction: Transaction, tenant: str) -> str:
+    """A run that was asked for a moment ago."""
+    return asked(transaction, tenant, dry_run=False)
+
+
+@pytest.fixture
+def dry_run_id(transaction: Transaction, tenant: str) -> str:
+    """The same as a dry run."""
+    return asked(transaction, tenant, dry_run=True)
 
 
 def change(transaction: Transaction, **changed: Any) -> None:
@@ -97,6 +107,31 @@ def test_why_it_stopped_decides(
     judged, said, way = found(environment)
     assert (judged, words in said, fix in way) == (verdict, True, True), (said, way)
     assert (run_id in way) == (verdict != "ok")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"state": "failed"},
+        *({"state": "paused", "pause_code": code} for code in PAUSE_CODES),
+        {"state": "done", "finished_at": datetime.now(UTC)},
+    ],
+)
+def test_a_dry_run_that_has_stopped_is_in_nobodys_way(
+    environment: Environment, dry_run_id: str, transaction: Transaction, changed: dict[str, Any]
+) -> None:
+    change(transaction, **changed)
+    assert found(environment) == ("ok", "none is open", ""), dry_run_id
+
+
+def test_a_dry_run_that_nobody_takes_is_a_problem_for_the_next_run(
+    environment: Environment, dry_run_id: str, transaction: Transaction
+) -> None:
+    change(transaction, next_batch_at=datetime.now(UTC) - 90 * SECONDS)
+    assert found(environment)[:2] == (
+        "problem",
+        f"acme postings {dry_run_id} is pending and nobody works on it",
+    )
 
 
 @pytest.mark.parametrize("state", ["done", "cancelled"])

@@ -55,7 +55,10 @@ def test_one_that_has_stopped_grows_old(client: httpx.Client, transaction: Trans
     now = datetime.now(UTC)
     begun(transaction, state="paused", pause_code="cap_reached", last_batch_at=now - timedelta(hours=2))
     begun(transaction, state="failed", last_batch_at=now - timedelta(hours=3))
-    begun(transaction, tenant="globex")
+    begun(
+        transaction, state="paused", pause_code="asked", dry_run=True, last_batch_at=now - timedelta(hours=9)
+    )
+    begun(transaction, tenant="globex", dry_run=True, state="failed", last_batch_at=now - timedelta(hours=9))
     found = metrics(client)
     oldest = value(found, "ledgerbeat_backfills_stopped_oldest_seconds", **ACME)
     assert oldest == pytest.approx(3 * 3600, abs=600)
