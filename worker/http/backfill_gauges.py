@@ -14,7 +14,7 @@ OUTCOMES = ("posted", "replayed", "unchanged", "quarantined")
 # stopped keeps nobody waiting.
 RUNS = text("""
     SELECT tenant, state, count(*) AS runs,
-        extract(epoch FROM clock_timestamp() - min(coalesce(last_batch_at, created_at)))
+        extract(epoch FROM clock_timestamp() - min(coalesce(last_batch_at, created_at)) FILTER (WHERE NOT dry_run))
             AS seconds
     FROM backfills GROUP BY 1, 2 ORDER BY 1, 2
 """)
