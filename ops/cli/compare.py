@@ -26,6 +26,7 @@ from models.money import format_minor
 from models.tenants import load_tenant
 from ops.cli.connection import transaction_of
 from ops.cli.output import as_json, harmless, print_json, print_lines, print_table
+from ops.cli.writing import CannotWrite, require_new
 from ops.running import running_settings
 from tasks.reconciliation.report.exports import safe
 from worker.settings import TenantSettings
@@ -68,7 +69,9 @@ class Compared:
 )
 @click.option("--mapping", required=True, type=EXISTING, help="What its columns mean, TOML.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write every difference to this CSV."
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every difference to this CSV, a new file.",
 )
 @as_json
 @click.pass_context
@@ -132,10 +135,11 @@ def _write_all(session: Session, write: Write) -> None:
 
 @contextmanager
 def _writing(out: Path | None) -> Iterator[Write]:
-    """Rows for the file of --out, which is there once it is whole; for its owner alone."""
+    """Rows for the file of --out, which is there once it is whole; for its owner alone. Raises CannotWrite."""
     if out is None:
         yield lambda _row: None
         return
+    require_new(out)
     part = out.with_name(f"{out.name}.part")
     try:
         part.unlink(missing_ok=True)
@@ -144,9 +148,10 @@ def _writing(out: Path | None) -> Iterator[Write]:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             yield writer.writerow
+        require_new(out)
         part.replace(out)
     except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
+        raise CannotWrite(f"{out} cannot be written ({error.strerror})") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from models.backfills.quarantine import Quarantined
 from models.backfills.runs import Run
-from models.errors import LedgerbeatError
+from ops.cli.writing import CannotWrite, require_new
 from worker.sources.files import FileSource
 from worker.sources.mapping import legacy_mapping
 from worker.sources.port import RAW_LENGTH_MAX, RowKind, SourceFailed
@@ -22,10 +22,6 @@ from worker.sources.port import RAW_LENGTH_MAX, RowKind, SourceFailed
 WHY = ("row", "line", "place", "id", "code", "reason", "cut")
 CHANGED_CODES = frozenset({"undecodable", "nul", "too_long"})
 """Of such a row the text is not what the source has: a byte or more of it could not be kept."""
-
-
-class CannotWrite(LedgerbeatError):
-    """The file cannot be written; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +40,7 @@ def write_quarantine(run: Run, rows: Iterator[Quarantined], path: Path) -> Writt
     mapping = run.source.get("mapping") or {}
     encoding, header = str(mapping.get("encoding", "utf-8")), _header(run)
     why = path.with_name(f"{path.name}.why.csv")
-    if taken := next((one for one in (path, why) if one.exists()), None):
-        raise CannotWrite(f"{taken} is there already: name another file")
+    require_new(path, why)
     try:
         with (
             path.open("x", encoding=encoding, errors="backslashreplace", newline="") as file,

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, table, text
+from sqlalchemy.orm import Session
 
+from models.backfills.comparing import Comparison, compare
 from models.ledger.codes import held_code, wallet_code
+from ops.cli import compare as command
 from tests.integration.ledger.postings import credit, debit, move, posted
 from tests.integration.repair.commands import Ran, runner
 from worker.database import Transaction
@@ -158,6 +161,29 @@ def test_a_file_that_is_not_as_it_is_described_exits_with_2(
     assert (ran.code, ran.out) == (2, "")
     assert expected in ran.err
     assert not list(operator.folder.glob("diff.csv*"))
+
+
+def test_a_file_that_is_there_is_not_written_over(operator: Operator) -> None:
+    kept = operator.folder / "diff.csv"
+    kept.write_text("mine")
+    ran = operator.compares("ada,1", out="diff.csv")
+    assert (ran.code, ran.out, f"{kept} is there already: name another file" in ran.err) == (2, "", True)
+    assert kept.read_text() == "mine"
+
+
+def test_one_that_comes_while_it_compares_is_not_written_over(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = operator.folder / "diff.csv"
+
+    def compared_meanwhile(session: Session, tenant: str) -> Comparison:
+        kept.write_text("theirs")
+        return compare(session, tenant)
+
+    monkeypatch.setattr(command, "compare", compared_meanwhile)
+    ran = operator.compares("ada,1", out="diff.csv")
+    assert (ran.code, "is there already" in ran.err, kept.read_text()) == (2, True, "theirs")
+    assert list(operator.folder.glob("diff.csv*")) == [kept]
 
 
 def test_a_tenant_that_is_not_there_or_a_folder_that_is_not_exits_with_2(operator: Operator) -> None:
