@@ -5,9 +5,10 @@ no file. A handful a year, so they are taken one by one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -16,11 +17,11 @@ from models.errors import NotFound
 from models.jobs.outcomes import Done, Outcome, Refused
 from models.tenants import Tenant
 from tasks.backfills import service
+from tasks.backfills.moments import moment_of
 from tasks.backfills.service import NotPossible, StartRequest
 from tasks.intake.port import Work
 from worker.catalogue import BackfillCommand, BackfillResume, BackfillStart
 from worker.settings import TenantSettings
-from worker.sources.configured import BackfillSettings
 from worker.sources.port import SourceFailed
 
 Tenants = Callable[[], Mapping[str, TenantSettings]]
@@ -66,7 +67,7 @@ def _start(
     now: datetime,
 ) -> Outcome:
     args, known = one.args, tenants.get(tenant)
-    source: Mapping[str, Any] | Refused = _source(args, known.backfills if known else {})
+    source: Mapping[str, Any] | Refused = _source(args, known or TenantSettings(name=tenant))
     if isinstance(source, Refused):
         return source
     request = StartRequest(
@@ -88,24 +89,26 @@ def _start(
         return Refused("not_possible", {"cause": str(error)})
 
 
-def _source(args: BackfillStart, configured: Mapping[str, BackfillSettings]) -> dict[str, Any] | Refused:
+def _source(args: BackfillStart, tenant: TenantSettings) -> dict[str, Any] | Refused:
     """What the run is told of where its rows come from."""
     options = args.options
     if args.source is None:
         return {"type": "wallets"} | ({"owner": options.owner} if options.owner else {})
-    if (named := configured.get(args.source)) is None:
+    if (named := tenant.backfills.get(args.source)) is None:
         return Refused("source_not_configured", {"source": args.source})
     if (named.provider is not None) != (args.kind == "provider_events"):
         return Refused("not_possible", {"cause": f"the source {args.source} is not for {args.kind}"})
     if named.provider is None:
         return {"type": "file" if named.path is not None else "sql", "name": args.source}
-    since, until = (datetime.fromisoformat(str(at)).astimezone(UTC) for at in (options.since, options.until))
-    return {
-        "type": "events",
-        "provider": named.provider,
-        "since": since.isoformat(),
-        "until": until.isoformat(),
-    }
+    return _events(named.provider, str(options.since), str(options.until), ZoneInfo(tenant.timezone))
+
+
+def _events(provider: str, since: str, until: str, zone: ZoneInfo) -> dict[str, Any] | Refused:
+    try:
+        told = {"since": moment_of(since, zone).isoformat(), "until": moment_of(until, zone).isoformat()}
+    except ValueError as error:
+        return Refused("not_possible", {"cause": str(error)})
+    return {"type": "events", "provider": provider, **told}
 
 
 def _command(

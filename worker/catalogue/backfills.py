@@ -23,7 +23,16 @@ _START: JsonDict = {
     "actor": "ops:dana",
     "reason": "History of the old wallet, ticket 311",
 }
-MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_EVENTS: JsonDict = {
+    "kind": "provider_events",
+    "source": "webhooks",
+    "options": {"since": "2026-03-01", "until": "2026-03-08"},
+    "actor": "ops:dana",
+    "reason": "The week in which the door was closed",
+}
+DAY_LENGTH = len("2026-03-14")
+TIME = r"T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+DAY_OR_MOMENT = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}({TIME})?$"
 
 OPTIONS_OF: Mapping[str, frozenset[str]] = {
     "postings": frozenset({"force"}),
@@ -34,19 +43,28 @@ OPTIONS_OF: Mapping[str, frozenset[str]] = {
 """Kind -> the options that it knows."""
 
 
-def _real_moment(moment: str) -> str:
+def _real(told: str) -> str:
     """The pattern still lets 31 February through, and +99:99."""
     try:
-        datetime.fromisoformat(moment).astimezone(UTC)
+        moment = datetime.fromisoformat(told)
+        if moment.tzinfo is not None:
+            moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("A time with its offset is expected, such as 2026-03-14T00:00:00Z.") from None
-    return moment
+        raise ValueError(
+            "A day, 2026-03-14, or a time with its offset, 2026-03-14T00:00:00Z, is expected."
+        ) from None
+    return told
 
 
-Moment = Annotated[
+DayOrMoment = Annotated[
     str,
-    Field(pattern=MOMENT, description="RFC 3339, with its offset", json_schema_extra={"format": "date-time"}),
-    AfterValidator(_real_moment),
+    Field(
+        pattern=DAY_OR_MOMENT,
+        description="A day of the tenant's time zone, which stands for its beginning; or RFC 3339, with its offset",
+        examples=["2026-03-14", "2026-03-14T00:00:00Z"],
+        json_schema_extra={"anyOf": [{"format": "date"}, {"format": "date-time"}]},
+    ),
+    AfterValidator(_real),
 ]
 SourceName = Annotated[
     str,
@@ -69,18 +87,21 @@ class BackfillOptions(SparseArguments):
 
     `existing`: an opening balance of a wallet that has history already is refused, or posted as the difference.
     `force`: take rows again that a run of this namespace took to its end before; each is still posted once.
-    `since`, `until`: which of a provider's events, by when they were. `owner`: only this one's wallets.
+    `since`, `until`: which of a provider's events, by when they were: `until` is the first day, or moment, that is not
+    meant any more. `owner`: only this one's wallets.
     """
 
     existing: OrLeftOut[Literal["refuse", "difference"]] = None
     force: OrLeftOut[bool] = None
-    since: OrLeftOut[Moment] = None
-    until: OrLeftOut[Moment] = None
+    since: OrLeftOut[DayOrMoment] = None
+    until: OrLeftOut[DayOrMoment] = None
     owner: OrLeftOut[Owner] = None
 
     @model_validator(mode="after")
     def _since_before_until(self) -> Self:
-        if self.since and self.until and _at(self.since) >= _at(self.until):
+        """A day and a moment are held against each other when the job is done: only then the time zone is known."""
+        since, until = self.since, self.until
+        if since and until and _is_day(since) == _is_day(until) and _at(since) >= _at(until):
             raise ValueError("since must be before until.")
         return self
 
@@ -92,7 +113,7 @@ class BackfillStart(SparseArguments):
     does all that a run does and posts nothing. Audited.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_START]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_START, _EVENTS]})
 
     kind: Literal["postings", "opening_balances", "provider_events", "wallet_recalc"]
     source: OrLeftOut[SourceName] = None
@@ -152,5 +173,9 @@ class BackfillCancel(BackfillCommand):
     model_config = _command("The wrong export")
 
 
-def _at(moment: str) -> datetime:
-    return datetime.fromisoformat(moment)
+def _is_day(told: str) -> bool:
+    return len(told) == DAY_LENGTH
+
+
+def _at(told: str) -> datetime:
+    return datetime.fromisoformat(told)

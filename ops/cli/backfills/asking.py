@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from models.errors import LedgerbeatError, NotFound
+from tasks.backfills.moments import moment_of
 from worker.settings import Settings, TenantSettings
 from worker.sources.configured import BackfillSettings
 from worker.sources.registry import read_mapping
@@ -157,15 +158,7 @@ def _events(tenant: TenantSettings, wanted: Wanted, named: BackfillSettings | No
 
 
 def _moment(told: str, zone: ZoneInfo) -> datetime:
-    """A moment with its offset, or the beginning of a local day."""
     try:
-        found = datetime.fromisoformat(told)
-        is_day = len(told) == len("2026-03-01") and found.tzinfo is None
-        moment = found.replace(tzinfo=zone) if is_day else found
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise click.UsageError(
-        f"{told!r} is neither a day, 2026-03-01, nor a time with its offset, 2026-03-01T00:00:00Z"
-    )
+        return moment_of(told, zone)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None

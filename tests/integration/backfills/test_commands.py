@@ -29,6 +29,9 @@ from worker.settings import TenantSettings, load_settings
 
 SIGNED = {"actor": "ops:dana", "reason": "ticket 311"}
 START = {"kind": "postings", "source": "history", **SIGNED}
+EVENTS = {"kind": "provider_events", "source": "missed"}
+DAYS = {"since": "2026-03-01", "until": "2026-03-02"}
+"""In Istanbul, three hours ahead."""
 WHEN = {"since": "2026-03-01T00:00:00+03:00", "until": "2026-03-02T00:00:00Z"}
 
 
@@ -170,6 +173,9 @@ def test_no_door_takes_a_path(desk: Desk, door: Door, path: str) -> None:
         ({"kind": "provider_events", "source": "missed", "options": WHEN, **SIGNED},
          {"type": "events", "provider": "sandbox", "since": "2026-02-28T21:00:00+00:00",
           "until": "2026-03-02T00:00:00+00:00"}, {}),
+        ({"kind": "provider_events", "source": "missed", "options": DAYS, **SIGNED},
+         {"type": "events", "provider": "sandbox", "since": "2026-02-28T21:00:00+00:00",
+          "until": "2026-03-01T21:00:00+00:00"}, {}),
         ({"kind": "wallet_recalc", **SIGNED}, {"type": "wallets"}, {}),
         ({"kind": "wallet_recalc", "options": {"owner": "ada"}, **SIGNED}, {"type": "wallets", "owner": "ada"}, {}),
     ],
@@ -191,6 +197,8 @@ def test_each_kind_is_told_its_source_and_options(
         ({"source": "nothing"}, "source_not_configured"),
         ({"source": "missed"}, "not_possible"),
         ({"kind": "provider_events", "options": WHEN}, "not_possible"),
+        ({**EVENTS, "options": DAYS | {"until": "2026-02-28T21:00:00Z"}}, "not_possible"),
+        ({**EVENTS, "options": DAYS | {"since": "0001-01-01"}}, "not_possible"),
     ],
 )
 def test_what_the_settings_do_not_have_is_refused(desk: Desk, changes: dict[str, Any], code: str) -> None:

@@ -9,6 +9,7 @@ from models.money import BIGINT_MAX
 from tests.unit.catalogue.test_catalogue import errors_of, pointers_of
 from worker.catalogue import BackfillStart, parse
 from worker.catalogue.backfills import OPTIONS_OF
+from worker.catalogue.describe import json_schema
 
 SIGNED = {"actor": "ops:dana", "reason": "ticket 311"}
 STARTS: dict[str, dict[str, Any]] = {
@@ -110,7 +111,10 @@ def test_there_is_no_other_way_to_name_one(field: str) -> None:
         ),
         ("provider_events", {"options": {**WHEN, "since": "2026-02-31T00:00:00Z"}}, "/options/since"),
         ("provider_events", {"options": {**WHEN, "since": "2026-03-01T00:00:00"}}, "/options/since"),
-        ("provider_events", {"options": {**WHEN, "since": "2026-03-01"}}, "/options/since"),
+        ("provider_events", {"options": {**WHEN, "since": "2026-02-29"}}, "/options/since"),
+        ("provider_events", {"options": {**WHEN, "since": "2026-W09-1"}}, "/options/since"),
+        ("provider_events", {"options": {**WHEN, "until": "20260302"}}, "/options/until"),
+        ("provider_events", {"options": {"since": "2026-03-02", "until": "2026-03-02"}}, "/options"),
         ("provider_events", {"options": {**WHEN, "since": "0001-01-01T00:00:00+23:59"}}, "/options/since"),
         ("wallet_recalc", {"options": {"owner": "with space"}}, "/options/owner"),
         ("wallet_recalc", {"actor": ""}, "/actor"),
@@ -119,6 +123,23 @@ def test_there_is_no_other_way_to_name_one(field: str) -> None:
 )
 def test_what_does_not_fit_is_refused(kind: str, changes: dict[str, Any], pointer: str) -> None:
     assert pointers_of("backfills.start", {**STARTS[kind], **changes}) == [pointer]
+
+
+@pytest.mark.parametrize("since", ["2026-03-01", "2026-03-01T00:00:00Z", "2026-03-01T23:59:59.5-05:00"])
+@pytest.mark.parametrize("until", ["2026-03-02", "2026-03-02T12:00:00+03:00"])
+def test_a_day_is_as_good_as_a_moment(since: str, until: str) -> None:
+    parsed = parse(
+        "backfills.start", STARTS["provider_events"] | {"options": {"since": since, "until": until}}
+    )
+    assert isinstance(parsed, BackfillStart)
+    assert (parsed.options.since, parsed.options.until) == (since, until)
+
+
+def test_every_example_is_accepted_and_one_shows_days() -> None:
+    shown = json_schema("backfills.start")["examples"]
+    parsed = [parse("backfills.start", one) for one in shown]
+    assert [one.kind for one in parsed if isinstance(one, BackfillStart)] == ["postings", "provider_events"]
+    assert shown[1]["options"] == {"since": "2026-03-01", "until": "2026-03-08"}
 
 
 @pytest.mark.parametrize("name", ["backfills.pause", "backfills.resume", "backfills.cancel"])
