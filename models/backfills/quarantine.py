@@ -1,7 +1,7 @@
 """Rows that a backfill sets aside, each with where it stood, its text and the reason.
 
 A row that is `waiting` found too little money at its turn: it is looked at again when the rest of the source has been
-read, so that the order of the source does not matter.
+read, so that the order of the source does not matter. How the others are closed: models.backfills.closing.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -46,22 +46,30 @@ class Quarantined:
     state: str
     fields: Mapping[str, Any] | None
     at: datetime
+    closed_at: datetime | None
+    closed_by: str | None
+    closed_reason: str | None
 
 
-PAGE = text("""
-    SELECT id, place, line, row_id, raw, code, reason, state, fields, at FROM backfill_quarantine
+COLUMNS = """
+    id, place, line, row_id, raw, code, reason, state, fields, at, closed_at, closed_by, closed_reason
+"""
+
+PAGE = """
+    SELECT {columns} FROM backfill_quarantine
     WHERE backfill_id = :backfill_id AND state = ANY(CAST(:states AS text[])) AND id > :after
     ORDER BY id LIMIT :rows
-""")
+"""
+ONWARDS = text(PAGE.format(columns=COLUMNS))
 
 WAITING = """
-    SELECT id, place, line, row_id, raw, code, reason, state, fields, at FROM backfill_quarantine
+    SELECT {columns} FROM backfill_quarantine
     WHERE backfill_id = :backfill_id AND state = 'waiting'
         AND (CAST(:after AS bigint) IS NULL OR id {beyond} :after)
     ORDER BY id {way} LIMIT :rows
 """
-WAITING_FORWARDS = text(WAITING.format(beyond=">", way="ASC"))
-WAITING_BACKWARDS = text(WAITING.format(beyond="<", way="DESC"))
+WAITING_FORWARDS = text(WAITING.format(columns=COLUMNS, beyond=">", way="ASC"))
+WAITING_BACKWARDS = text(WAITING.format(columns=COLUMNS, beyond="<", way="DESC"))
 
 SETTLE = text("""
     UPDATE backfill_quarantine q SET state = n.state, code = n.code, reason = n.reason
@@ -101,7 +109,7 @@ def quarantined(
 ) -> list[Quarantined]:
     """A page in the order they were set aside; `after` is the id of the last one seen."""
     values = {"backfill_id": backfill_id, "states": list(states), "after": after, "rows": rows}
-    return [Quarantined(**row) for row in session.execute(PAGE, values).mappings()]
+    return [Quarantined(**row) for row in session.execute(ONWARDS, values).mappings()]
 
 
 def all_quarantined(

@@ -26,7 +26,8 @@ FINAL_STATES = ("done", "cancelled")
 PAUSE_CODES = ("asked", "cap_reached", "source_changed", "source_failed", "batch_failed")
 STOPS = ("pause", "cancel")
 PHASES = ("read", "second_look")
-QUARANTINE_STATES = ("open", "waiting", "posted")
+QUARANTINE_STATES = ("open", "waiting", "posted", "corrected", "dismissed")
+CLOSED_STATES = ("corrected", "dismissed")
 BATCH_ROWS_MAX = 20_000
 
 backfills = Table(
@@ -105,12 +106,30 @@ backfill_quarantine = Table(
     Column("state", Text, nullable=False, server_default=text("'open'")),
     Column("fields", JSONB),
     Column("at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Column("closed_by", Text),
+    Column("closed_reason", Text),
     PrimaryKeyConstraint("backfill_id", "place"),
     CheckConstraint(f"state IN {QUARANTINE_STATES}", name="state"),
     CheckConstraint("state <> 'waiting' OR fields IS NOT NULL", name="waiting"),
+    CheckConstraint(f"(closed_at IS NOT NULL) = (state IN {CLOSED_STATES})", name="closed"),
+    CheckConstraint("(closed_by IS NOT NULL) = (closed_at IS NOT NULL)", name="closed_by"),
+    CheckConstraint("(closed_reason IS NOT NULL) = (state = 'dismissed')", name="closed_reason"),
     Index(None, "backfill_id", "id"),
+    Index(
+        "backfill_quarantine_open_idx", "backfill_id", postgresql_where=text("state IN ('open', 'waiting')")
+    ),
+    Index(
+        "backfill_quarantine_correctable_idx",
+        "backfill_id",
+        "row_id",
+        postgresql_where=text("state = 'open' AND row_id IS NOT NULL AND code <> 'conflict'"),
+    ),
 )
-"""Rows set aside: `place` is where the row stood (a line, or a key), `fields` what is needed to look at it again."""
+"""Rows set aside: `place` is where the row stood (a line, or a key), `fields` what is needed to look at it again.
+
+`posted`: waited, and the same run posted it. `corrected`: another run has brought the row of this id; `closed_by` says
+which. `dismissed`: a person has closed it, for a reason. See models.backfills.closing."""
 
 backfill_rehearsed_accounts = Table(
     "backfill_rehearsed_accounts",

@@ -19,6 +19,7 @@ from models.backfills.quarantine import SetAside, set_aside, settle
 from models.backfills.runs import Run, check_point, load_run, set_extent, taken_before
 from tasks.backfills import policy
 from tasks.backfills.claims import CLAIM_SECONDS, NotNow, claim, kept, look_at
+from tasks.backfills.correcting import close_corrected
 from tasks.backfills.ending import end, fail, halt, stop
 from tasks.backfills.faults import fault_of, passes_soon
 from tasks.backfills.hands import Hands
@@ -158,6 +159,7 @@ class _Batch:
                 return BatchReport(stop(session, held, now=now))
             applied = apply(session, held, now)
             _write_aside(session, held, applied.set_aside, now)
+            close_corrected(session, held, applied.row_ids, now)
             ended = self.hands.ticks()
             timing = Timing(rows, ended - self.began, ended - locked)
             return BatchReport(self._go_on(session, held, applied, timing, now))

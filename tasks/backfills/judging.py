@@ -50,14 +50,13 @@ def untimely(row: Row | BadRow, now: datetime) -> SetAside | None:
 
 def bad(row: BadRow) -> SetAside:
     """What the source could not read."""
-    return SetAside(row.place, row.line, None, row.raw, row.code, row.reason)
+    return SetAside(row.place, row.line, row.row_id, row.raw, row.code, row.reason)
 
 
 def aside(row: Row, code: str, reason: str, state: str = "open") -> SetAside:
     """A row that was read and may not, or cannot yet, be applied."""
-    row_id = row.row_id if isinstance(row, PostingRow) else None
     fields = as_fields(row) if state == "waiting" else None
-    return SetAside(row.place, row.line, row_id, row.raw[:RAW_LENGTH_MAX], code, reason, state, fields)
+    return SetAside(row.place, row.line, row.row_id, row.raw[:RAW_LENGTH_MAX], code, reason, state, fields)
 
 
 def refused(row: Row, said: Refused) -> SetAside:

@@ -6,7 +6,7 @@ A feed keeps nothing between two batches but what it may lose: the cursor, commi
 where it goes on. A batch that fails is read again from the same cursor with fewer rows, until one row stands alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -39,6 +39,7 @@ class Applied:
 
     `money` is {currency: {"posted" | "replayed": minor}}, sums of absolute amounts. With `cap_reached` the next row
     would have moved more than the run may: `after` is the cursor before it, and `is_last` says nothing.
+    `row_ids` are those of the rows that need no correction any more, whichever run has set them aside before.
     """
 
     after: Cursor | None
@@ -50,6 +51,7 @@ class Applied:
     set_aside: Sequence[SetAside] = ()
     money: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     cap_reached: bool = False
+    row_ids: Callable[[], Iterable[str]] = tuple
 
     @property
     def rows(self) -> int:

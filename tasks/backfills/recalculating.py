@@ -88,6 +88,7 @@ class AccountsFeed:
             set_aside=[_unrepairable(one) for one in chosen if not one.repairable],
             money=_money(fixed),
             cap_reached=within < len(drifted),
+            row_ids=lambda: _right(portion.items[:rows], chosen),
         )
 
     def blame(self, portion: Portion[Looked], reason: str) -> Sequence[SetAside]:
@@ -134,6 +135,12 @@ def _money(fixed: Sequence[Drift]) -> dict[str, dict[str, int]]:
         sums = money.setdefault(one.currency, {"posted": 0})
         sums["posted"] += _size(one)
     return money
+
+
+def _right(looked: Sequence[Looked], drifted: Sequence[Drift]) -> list[str]:
+    """The accounts that agree with their entries now: what an earlier run had set aside of them is no question more."""
+    wrong = {one.account_id for one in drifted if not one.repairable}
+    return [str(one.account_id) for one in looked if one.account_id not in wrong]
 
 
 def _size(one: Drift) -> int:

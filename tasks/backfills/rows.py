@@ -18,6 +18,7 @@ from models.ledger.posting import post
 from models.ledger.rehearsing import rehearse
 from models.tenants import load_tenant
 from tasks.backfills import judging
+from tasks.backfills.correcting import brought
 from tasks.backfills.judging import Judged
 from tasks.backfills.openings import judge_openings, refuse_moved_meanwhile
 from tasks.backfills.policy import within_cap
@@ -94,6 +95,7 @@ class RowsFeed:
             set_aside=taken.set_aside,
             money=taken.money,
             cap_reached=cut,
+            row_ids=brought(portion.items[:rows], taken.set_aside),
         )
 
     def blame(self, portion: Portion[Read], reason: str) -> list[SetAside]:
@@ -119,7 +121,7 @@ def take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> tup
 def blamed(row: Read, reason: str) -> SetAside:
     """The row that makes its batch fail."""
     if isinstance(row, BadRow):
-        return SetAside(row.place, row.line, None, row.raw, "failed", reason)
+        return SetAside(row.place, row.line, row.row_id, row.raw, "failed", reason)
     return judging.aside(row, "failed", reason)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.backfills.quarantine import Quarantined, SetAside, settle, waiting_rows
 from models.backfills.runs import Run
+from tasks.backfills.correcting import brought
 from tasks.backfills.port import Applied, Portion
 from tasks.backfills.postings import from_fields
 from tasks.backfills.rows import blamed, take
@@ -41,7 +42,8 @@ class SecondLook:
     def apply(self, session: Session, run: Run, portion: Portion[Quarantined], *, now: datetime) -> Applied:
         if not portion.items:
             return _next_round(run)
-        taken, rows = take(session, run, [_row(one) for one in portion.items], now)
+        found = [_row(one) for one in portion.items]
+        taken, rows = take(session, run, found, now)
         looked_at = portion.items[:rows]
         still = {row.place for row in taken.set_aside}
         done = [one for one in looked_at if one.place not in still]
@@ -57,6 +59,7 @@ class SecondLook:
             set_aside=refused,
             money=taken.money,
             cap_reached=rows < len(portion.items),
+            row_ids=brought(found[:rows], taken.set_aside),
         )
 
     def blame(self, portion: Portion[Quarantined], reason: str) -> list[SetAside]:

@@ -4,7 +4,7 @@ Texts repeat (times in one second, prices, currencies), so what they mean is rem
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -26,11 +26,15 @@ _EXACT = re.compile(r"([+-]?\d+)(?:\.(\d+))?", re.ASCII)
 
 
 class Refused(ValueError):
-    """A record cannot be read. `code` is stable; the message names the column and the rule, never what stands there."""
+    """A record cannot be read. `code` is stable; the message names the column and the rule, never what stands there.
 
-    def __init__(self, code: str, reason: str) -> None:
+    `cells` are those of the record that can be, where its format knows them; the others are empty.
+    """
+
+    def __init__(self, code: str, reason: str, cells: Sequence[str] | None = None) -> None:
         super().__init__(reason)
         self.code = code
+        self.cells = cells
 
 
 class Number(str):

@@ -24,7 +24,7 @@ from worker.sources.lines import Lines
 from worker.sources.mapping import LegacyMapping
 from worker.sources.port import Cursor, Extent, Page, RowKind, SourceChanged, SourceFailed
 from worker.sources.reading import FileRows, TextLines
-from worker.sources.rows import row_maker
+from worker.sources.rows import id_reader, row_maker
 
 FileFormat = Literal["csv", "jsonl"]
 
@@ -131,19 +131,19 @@ class _Beginning:
         self.end = _line_end(head)
         needed = mapping.needed
         at = {column: number for number, column in enumerate(needed)}
-        row = row_maker(mapping, kind, at)
+        row, known_id = row_maker(mapping, kind, at), id_reader(mapping, kind, at)
         self.header: str | None = None
         if format_ == "jsonl":
             columns = mapping.columns
             amounts = {columns.amount, columns.credit, columns.debit} - {None}
-            self.rows = FileRows(JsonlFormat(needed, frozenset(map(str, amounts))), row)
+            self.rows = FileRows(JsonlFormat(needed, frozenset(map(str, amounts))), row, known_id)
             return
         file.seek(self.offset)
         lines = TextLines(Lines(file, self.end), mapping.encoding, self.offset, 0)
         self.header = _header_line(lines, mapping.delimiter, name)
         header = header_of(self.header, needed, mapping.delimiter, name)
         self.offset, self.line = lines.offset, lines.line
-        self.rows = FileRows(CsvFormat(header, needed, mapping.delimiter), row)
+        self.rows = FileRows(CsvFormat(header, needed, mapping.delimiter), row, known_id)
 
 
 def _header_line(lines: TextLines, delimiter: str, name: str) -> str:

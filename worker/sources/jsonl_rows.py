@@ -24,7 +24,18 @@ class JsonlFormat:
             raise Refused("not_json", "the line is not JSON, or a key stands twice in it") from None
         if not isinstance(value, dict):
             raise Refused("not_json", "the line is not a JSON object")
-        return [_cell(value, *path) for path in self._paths], text, 0
+        try:
+            return [_cell(value, *path) for path in self._paths], text, 0
+        except Refused as refused:
+            refused.cells = [_readable(value, *path) for path in self._paths]
+            raise
+
+
+def _readable(value: dict[str, Any], column: str, path: list[str], is_amount: bool) -> str:
+    try:
+        return _cell(value, column, path, is_amount)
+    except Refused:
+        return ""
 
 
 def _cell(value: dict[str, Any], column: str, path: list[str], is_amount: bool) -> str:

@@ -60,16 +60,30 @@ class OpeningRow:
     as_of: datetime
     raw: str
 
+    @property
+    def row_id(self) -> str:
+        """There is one balance for each owner and currency."""
+        return opening_id(self.owner, self.currency)
+
+
+def opening_id(owner: str, currency: str) -> str:
+    """What stands for the id that a balance does not have. No currency has a colon in it."""
+    return f"{owner}:{currency}"
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A record that cannot be read. `code` is stable; `reason` names the column and the rule; `raw` is cut."""
+    """A record that cannot be read. `code` is stable; `reason` names the column and the rule; `raw` is cut.
+
+    `row_id` is the record's own id, as its row would have it; None where that cannot be read either.
+    """
 
     place: str
     line: int | None
     raw: str
     code: str
     reason: str
+    row_id: str | None = None
 
 
 Row = PostingRow | OpeningRow

@@ -3,6 +3,7 @@
 What is wrong with a line concerns that line alone: the next is read as if nothing had been.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from worker.providers.records.lines import LINE_BYTES_MAX
 from worker.sources.cells import Refused
 from worker.sources.lines import Lines, LongLine, size_of
 from worker.sources.port import RAW_LENGTH_MAX, BadRow, Row
-from worker.sources.rows import RowMaker
+from worker.sources.rows import IdReader, RowMaker
 
 BLANK_LINES_MAX = 100_000
 """Lines beyond a page's rows that it may pass over, before it ends early."""
@@ -69,10 +70,11 @@ class TextLines:
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """How the file's records become rows."""
+    """How the file's records become rows, and what is known of those that do not."""
 
     format: Format
     row: RowMaker
+    known_id: IdReader
 
     def page(self, lines: TextLines, rows_max: int) -> list[Row | BadRow]:
         """The next records, at most `rows_max`; fewer where nothing but blank lines stands for long."""
@@ -87,6 +89,7 @@ class FileRows:
     def _row(self, raw: bytes, lines: TextLines) -> Row | BadRow | None:
         line, more = lines.line, 0
         text: str | None = None
+        cells: Sequence[str] | None = None
         row: Row | BadRow
         try:
             text = lines.text(raw)
@@ -96,7 +99,9 @@ class FileRows:
             row = self.row(cells, str(line), line, text[:RAW_LENGTH_MAX])
         except Refused as refused:
             shown = lines.shown(raw) if text is None else kept(text)[:RAW_LENGTH_MAX]
-            row = BadRow(str(line), line, shown, refused.code, str(refused))
+            readable = refused.cells if cells is None else cells
+            row_id = None if readable is None else self.known_id(readable)
+            row = BadRow(str(line), line, shown, refused.code, str(refused), row_id)
         for _ in range(more):
             lines.take()
         return row

@@ -8,16 +8,43 @@ from models.money import CURRENCIES
 from worker.sources import cells
 from worker.sources.cells import Refused
 from worker.sources.mapping import LegacyMapping
-from worker.sources.port import OpeningRow, PostingRow, Row, RowKind
+from worker.sources.port import OpeningRow, PostingRow, Row, RowKind, opening_id
 
 Cells = Sequence[str]
 RowMaker = Callable[[Cells, str, int | None, str], Row]
 """(cells, place, line, raw) -> row. Raises Refused."""
+IdReader = Callable[[Cells], str | None]
+"""The id of a row that cannot be made; None where that cannot be read either."""
 
 
 def row_maker(mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int]) -> RowMaker:
     """Rows from cells; `at` says where each column that the mapping needs stands among them."""
     return _openings(mapping, at) if kind == "opening_balances" else _postings(mapping, at)
+
+
+def id_reader(mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int]) -> IdReader:
+    """Ids from cells that make no row; `at` as in `row_maker`."""
+    read = _opening_id(mapping, at) if kind == "opening_balances" else _posting_id(mapping, at)
+
+    def known_id(found: Cells) -> str | None:
+        try:
+            return read(found)
+        except Refused:
+            return None
+
+    return known_id
+
+
+def _posting_id(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells], str]:
+    column = mapping.columns.id or ""
+    here = at[column]
+    return lambda found: cells.row_id(found[here], column)
+
+
+def _opening_id(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells], str]:
+    column, currency = mapping.columns.owner, _currency(mapping, at)
+    here = at[column]
+    return lambda found: opening_id(cells.owner(found[here], column), currency(found))
 
 
 def _postings(mapping: LegacyMapping, at: Mapping[str, int]) -> RowMaker:

@@ -9,7 +9,7 @@ from worker.providers.records.cells import kept
 from worker.sources.cells import Number, Refused, Stamp
 from worker.sources.mapping import LegacyMapping
 from worker.sources.port import RAW_LENGTH_MAX, BadRow, Row, RowKind, SourceFailed
-from worker.sources.rows import row_maker
+from worker.sources.rows import id_reader, row_maker
 
 KEY_TYPES = {
     20: "bigint", 21: "smallint", 23: "integer", 25: "text", 1043: "text", 1700: "numeric", 2950: "uuid",
@@ -48,7 +48,8 @@ class SqlColumns:
                     f"{name}: {column} is a float or of the type money, and neither is exact: "
                     f"say in query how it is rounded, such as round({column}::numeric, 2) AS {column}"
                 )
-        self._row = row_maker(mapping, kind, {column: at for at, column in enumerate(mapping.needed)})
+        order = {column: at for at, column in enumerate(mapping.needed)}
+        self._row, self._known_id = row_maker(mapping, kind, order), id_reader(mapping, kind, order)
 
     def row(self, result: PGresult, number: int, place: str) -> Row | BadRow:
         """The row of that number. `place` is its key."""
@@ -58,9 +59,14 @@ class SqlColumns:
                 found[column] = made(text_of(result, number, at).strip())
             return self._row(list(found.values()), place, None, _raw(found))
         except Refused as refused:
-            return BadRow(place, None, _raw(found), refused.code, str(refused))
+            return self._bad(place, found, refused.code, str(refused))
         except UnicodeDecodeError:
-            return BadRow(place, None, _raw(found), "undecodable", "a value of the row is not UTF-8")
+            return self._bad(place, found, "undecodable", "a value of the row is not UTF-8")
+
+    def _bad(self, place: str, found: dict[str, str], code: str, reason: str) -> BadRow:
+        """What was not reached of its cells is empty."""
+        cells = [found.get(column, "") for column, _, _ in self._picked]
+        return BadRow(place, None, _raw(found), code, reason, self._known_id(cells))
 
 
 def text_of(result: PGresult, number: int, at: int) -> str:
