@@ -130,7 +130,7 @@ def _loaded(transaction: Transaction, run_id: UUID) -> Run:
 
 
 def _told(run: Run, as_json: bool) -> None:
-    print_json(as_facts(run)) if as_json else print_run(run)
+    print_json(as_facts(run)) if as_json else print_run(run, datetime.now(UTC))
 
 
 @backfill.command()

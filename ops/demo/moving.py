@@ -101,7 +101,7 @@ def _run(
     tell_workers(settings)
     with watching(err=False) as watcher:
         ended = follow(lambda: _look(transaction, run), watcher)
-    print_run(ended)
+    print_run(ended, datetime.now(UTC))
     return ended
 
 

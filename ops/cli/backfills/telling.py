@@ -10,6 +10,8 @@ import click
 
 from models.backfills.runs import Run
 from models.money import format_minor
+from ops.cli.backfills.signs import sign_words, silence_words
+from ops.cli.backfills.words import words_of
 from ops.cli.output import print_facts, print_table
 from tasks.backfills.progress import progress
 
@@ -31,10 +33,11 @@ REFUSED = frozenset({
 
 
 def exit_code(run: Run) -> int:
-    """0 clean, or still at work; 1 rows are set aside; 2 it has not come to its end."""
+    """0 clean, or still at work; 1 rows are set aside, or balances had drifted; 2 it has not come to its end."""
     if run.state in ("cancelled", "paused", "failed"):
         return 2
-    return 1 if run.state == "done" and run.quarantined else 0
+    drifted = run.kind == "wallet_recalc" and run.posted > 0
+    return 1 if run.state == "done" and (run.quarantined or drifted) else 0
 
 
 def as_facts(run: Run) -> dict[str, Any]:
@@ -46,38 +49,46 @@ def as_facts(run: Run) -> dict[str, Any]:
 def print_list(runs: Sequence[Run], now: datetime) -> None:
     """One line each."""
     print_table(
-        ("id", "tenant", "kind", "source", "state", "progress", "posted", "set aside", "age"),
+        ("id", "tenant", "kind", "source", "state", "progress", "effect", "set aside", "age"),
         [
-            (run.id, run.tenant, kind_words(run), Path(source_words(run.source)).name, state_words(run), progress(run),
-             f"{run.posted:,}", f"{run.quarantined + run.waiting:,}", _age((now - run.created_at).total_seconds()))
+            (run.id, run.tenant, kind_words(run), Path(source_words(run.source)).name, _stands(run, now), progress(run),
+             f"{run.posted:,} {words_of(run).done}", f"{run.quarantined + run.waiting:,}",
+             _age((now - run.created_at).total_seconds()))
             for run in runs
         ],
         empty="no backfills fit",
     )  # fmt: skip
 
 
-def print_run(run: Run) -> None:
+def print_run(run: Run, now: datetime) -> None:
     """Everything about one, and what to do next."""
-    would = "would be " if run.dry_run else ""
+    print_facts(_facts(run, now))
+    _print_money(run)
+    _print_reasons(run.reasons)
+    click.echo()
+    for words, colour in verdict(run):
+        click.secho(words, fg=colour)
+
+
+def _facts(run: Run, now: datetime) -> dict[str, str]:
+    words = words_of(run)
     facts = {
         "backfill": f"{run.id}: {state_words(run)}",
         "of": f"{run.tenant}, {kind_words(run)}, from {source_words(run.source)}, namespace {run.namespace}",
         "asked by": f"{run.actor}: {run.reason}",
         "read": _read(run),
-        "posted": f"{run.posted:,} rows {would}posted",
-        "replayed": f"{run.replayed:,} rows stood already",
-        "quarantined": f"{run.quarantined:,} rows {would}set aside",
     }
+    if run.state == "running":
+        facts["sign"] = sign_words(run, now)
+    facts[words.name] = f"{run.posted:,} {words.rows} {words.done}"
+    if words.again:
+        facts["replayed"] = f"{run.replayed:,} {words.rows} {words.again}"
+    facts["quarantined"] = f"{run.quarantined:,} {words.rows} {words.aside}"
     if run.unchanged:
-        facts["unchanged"] = f"{run.unchanged:,} rows had nothing to do"
+        facts["unchanged"] = f"{run.unchanged:,} {words.rows} {words.unchanged}"
     if run.waiting:
         facts["waiting"] = f"{run.waiting:,} rows wait for money that a later row may bring"
-    print_facts(facts)
-    _print_money(run, would)
-    _print_reasons(run.reasons)
-    click.echo()
-    for words, colour in verdict(run):
-        click.secho(words, fg=colour)
+    return facts
 
 
 def _read(run: Run) -> str:
@@ -100,6 +111,10 @@ def state_words(run: Run) -> str:
     return f"{run.state}{asked.get(run.stop_asked or '', '')}"
 
 
+def _stands(run: Run, now: datetime) -> str:
+    return ", ".join(filter(None, (state_words(run), silence_words(run, now))))
+
+
 def source_words(source: Mapping[str, Any]) -> str:
     """Where its rows come from."""
     match source:
@@ -115,16 +130,18 @@ def source_words(source: Mapping[str, Any]) -> str:
 
 def verdict(run: Run) -> Iterator[tuple[str, str]]:
     """The last words, each with a colour: how it stands, and the next command."""
-    command = f"ledgerbeat backfill %s {run.id}"
+    command, words = f"ledgerbeat backfill %s {run.id}", words_of(run)
     if run.quarantined:
         yield f"set aside: {command % 'quarantine'} --out FILE.csv has the rows and why", "yellow"
     match run.state:
         case "done" if run.dry_run:
-            yield "dry run: nothing was posted. The same command without --dry-run does it", "green"
+            yield f"dry run: nothing was {words.name}. The same command without --dry-run does it", "green"
         case "done":
-            yield "done: every row that was read is accounted for", "yellow" if run.quarantined else "green"
+            yield words.end, "yellow" if exit_code(run) else "green"
+        case "cancelled" if run.dry_run:
+            yield f"cancelled; it was a dry run: nothing was {words.name}", "red"
         case "cancelled":
-            yield "cancelled; what it had posted stays, for the ledger is append-only", "red"
+            yield f"cancelled; what it had {words.name} stays", "red"
         case "failed":
             yield f"FAILED: {run.last_error}", "red"
             yield f"to try it again as it is: {command % 'resume'} --reason ...", "red"
@@ -133,19 +150,24 @@ def verdict(run: Run) -> Iterator[tuple[str, str]]:
             yield f"paused: {PAUSED.get(str(run.pause_code), run.pause_code)}{error}", "red"
             cap = " --max-amount-minor ..." if run.pause_code == "cap_reached" else ""
             yield f"to go on: {command % 'resume'} --reason ...{cap}", "red"
+            if run.dry_run:
+                yield f"or: {command % 'cancel'} --reason ...; a dry run is in nobody's way", "red"
         case _:
             yield f"watch it: {command % 'status'} --watch", "cyan"
 
 
-def _print_money(run: Run, would: str) -> None:
+def _print_money(run: Run) -> None:
     if not run.money:
         return
-    cap = run.max_amount_minor
+    words, cap = words_of(run), run.max_amount_minor
+    columns = {f"{words.done} amount": "posted"} | (
+        {f"{words.again} amount": "replayed"} if words.again else {}
+    )
     click.echo()
     print_table(
-        ("currency", f"{would}posted amount", "stood already amount", *(("cap amount",) if cap is not None else ())),
+        ("currency", *columns, *(("cap amount",) if cap is not None else ())),
         [
-            (currency, format_minor(sums.get("posted", 0), currency), format_minor(sums.get("replayed", 0), currency),
+            (currency, *(format_minor(sums.get(column, 0), currency) for column in columns.values()),
              *((format_minor(cap, currency),) if cap is not None else ()))
             for currency, sums in sorted(run.money.items())
         ],

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from models.backfills.runs import Run
+from ops.cli.backfills.signs import silence_words
 from ops.cli.backfills.telling import ENDED, state_words
+from ops.cli.backfills.words import words_of
 from tasks.backfills.progress import progress
 
 POLL_SECONDS = 0.3
@@ -61,8 +63,12 @@ def watching(*, err: bool = True) -> Iterator[Watcher]:
 
 
 def details(run: Run, now: datetime) -> str:
-    """What became of the rows so far, and whether live work slows it down."""
-    counts = [f"{run.posted:,} posted", f"{run.replayed:,} replayed", f"{run.quarantined:,} set aside"]
+    """What became of the rows so far, and what slows it down."""
+    words = words_of(run)
+    counts = [f"{run.posted:,} {words.done}"]
+    if words.again:
+        counts.append(f"{run.replayed:,} replayed")
+    counts.append(f"{run.quarantined:,} set aside")
     if run.waiting:
         counts.append(f"{run.waiting:,} waiting")
     if pace := pace_words(run, now):
@@ -74,6 +80,8 @@ def pace_words(run: Run, now: datetime) -> str:
     """Empty at full speed."""
     if run.state == "pending":
         return "not begun"
+    if silent := silence_words(run, now):
+        return silent
     rest = (run.next_batch_at - now).total_seconds()
     if rest > 0:
         return f"rests {rest:.0f} s: live work goes first"

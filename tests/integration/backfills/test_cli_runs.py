@@ -1,6 +1,7 @@
 """`ledgerbeat backfill status | pause | resume | cancel`, and Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,23 @@ def test_watching_ends_with_the_run_and_has_its_exit_code(
     change(office, state=ended, finished_at=datetime.now(UTC))
     assert office.run("backfill", "status", run_id, "--watch").code == code
     assert office.run("backfill", "status", run_id).code == 0
+
+
+def test_one_whose_worker_was_killed_is_not_said_to_be_at_work(office: Office, run_id: str) -> None:
+    """Until its claim runs out nobody else may have it; what is known of it is told."""
+    now = datetime.now(UTC)
+    change(
+        office,
+        state="running",
+        started_at=now - timedelta(hours=1),
+        last_batch_at=now - timedelta(seconds=41),
+    )
+    change(office, claimed_until=now + timedelta(seconds=35))
+    shown = office.run("backfill", "status", run_id).out
+    told = r"sign +last batch \d+ s ago; no sign of its worker for at least \d+ s: another takes it over"
+    assert re.search(told, shown)
+    assert f"from {now + timedelta(seconds=35):%H:%M:%S}Z on" in shown
+    assert "running, no sign of its worker for at least" in office.run("backfill", "status").out
 
 
 def test_people_pause_resume_and_cancel_audited(office: Office, run_id: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from models.backfills.runs import Run
-from ops.cli.backfills.telling import exit_code, source_words, state_words, verdict
+from ops.cli.backfills.telling import exit_code, print_run, source_words, state_words, verdict
 from ops.cli.backfills.watching import Lines, bar, details, follow, pace_words
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -26,6 +26,10 @@ PENDING = Run(
 RUNNING = replace(
     PENDING, state="running", started_at=NOW, rows_read=400, posted=390, quarantined=10, rows_total=1000,
     worked_seconds=2.0, rows_last=1000,
+)  # fmt: skip
+RECALCULATED = replace(
+    RUNNING, kind="wallet_recalc", source={"type": "wallets"}, state="done", posted=3, quarantined=0, unchanged=397,
+    money={"EUR": {"posted": 21}}, finished_at=NOW,
 )  # fmt: skip
 DONE = replace(RUNNING, state="done", rows_read=1000, posted=990, finished_at=NOW)
 
@@ -127,6 +131,35 @@ def test_the_throttle_is_told(run: Run, words: str) -> None:
     assert details(run, NOW).endswith(words)
 
 
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (RUNNING, "390 posted, 0 replayed, 10 set aside"),
+        (replace(RUNNING, dry_run=True), "390 would be posted, 0 replayed, 10 set aside"),
+        (replace(RUNNING, kind="provider_events"), "390 accepted, 0 replayed, 10 set aside"),
+        (RECALCULATED, "3 repaired, 0 set aside"),
+        (replace(RECALCULATED, dry_run=True), "3 would be repaired, 0 set aside"),
+    ],
+)
+def test_each_kind_has_its_words(run: Run, words: str) -> None:
+    assert details(run, NOW) == words
+
+
+def test_a_recalculation_speaks_of_accounts_and_repairs(capsys: pytest.CaptureFixture[str]) -> None:
+    print_run(RECALCULATED, NOW)
+    said = capsys.readouterr().out
+    for words in (
+        "3 accounts repaired",
+        "397 accounts agree with their entries",
+        "repaired amount",
+        "0.21 EUR",
+    ):
+        assert words in said
+    assert ("posted" in said, "stood already" in said, "rows" in said.replace("400 rows", "")) == (False,) * 3
+    print_run(replace(RECALCULATED, dry_run=True), NOW)
+    assert "3 accounts would be repaired" in capsys.readouterr().out
+
+
 def test_rows_that_wait_are_told() -> None:
     assert "5 waiting" in details(replace(RUNNING, waiting=5), NOW)
 
@@ -139,6 +172,11 @@ def test_rows_that_wait_are_told() -> None:
         (replace(DONE, dry_run=True), 1),
         (PENDING, 0),
         (RUNNING, 0),
+        (RECALCULATED, 1),
+        (replace(RECALCULATED, dry_run=True), 1),
+        (replace(RECALCULATED, posted=0), 0),
+        (replace(RECALCULATED, posted=0, quarantined=1), 1),
+        (replace(RECALCULATED, state="paused"), 2),
         *((replace(DONE, state=state, quarantined=0), 2) for state in ("paused", "cancelled", "failed")),
     ],
 )
@@ -152,7 +190,14 @@ def test_the_exit_code_is_the_contracts(run: Run, code: int) -> None:
         (RUNNING, "watch it: ledgerbeat backfill status 00000000-0000-0000-0000-000000000007 --watch"),
         (DONE, "done: every row that was read is accounted for"),
         (replace(DONE, dry_run=True), "dry run: nothing was posted. The same command without --dry-run does it"),
-        (replace(RUNNING, state="cancelled"), "cancelled; what it had posted stays, for the ledger is append-only"),
+        (replace(RUNNING, state="cancelled"), "cancelled; what it had posted stays"),
+        (replace(RUNNING, state="cancelled", dry_run=True), "cancelled; it was a dry run: nothing was posted"),
+        (replace(RUNNING, state="paused", pause_code="asked", dry_run=True),
+         f"or: ledgerbeat backfill cancel {PENDING.id} --reason ...; a dry run is in nobody's way"),
+        (replace(RECALCULATED, dry_run=True),
+         "dry run: nothing was repaired. The same command without --dry-run does it"),
+        (RECALCULATED, "done: every account was held against its entries"),
+        (replace(RECALCULATED, state="cancelled"), "cancelled; what it had repaired stays"),
         (replace(RUNNING, state="failed", last_error="no header"),
          f"to try it again as it is: {RESUME}"),
         (replace(RUNNING, state="paused", pause_code="cap_reached"),
