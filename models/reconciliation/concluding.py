@@ -68,11 +68,15 @@ CONCLUDE = text(f"""
 """)
 
 # What this run would have seen and did not: it moved in the judged window, or its lines have found their counterparts.
+# Of what is expected still, nothing is known.
 CLOSE = text(f"""
     UPDATE reconciliation_findings f SET state = 'closed', closed_at = :now, closed_by = '{RECONCILIATION}',
         reason = 'run ' || :run_id || ' found it in order'
     WHERE f.tenant = :tenant AND f.provider = :provider AND f.state = 'open' AND f.kind <> 'invariant_broken'
         AND f.run_id IS NOT NULL AND f.fingerprint NOT IN (SELECT fingerprint FROM ({FINDINGS}) seen)
+        AND coalesce(CAST(f.detail ->> 'transaction_id' AS bigint) NOT IN (
+            SELECT transaction_id FROM reconciliation_lines WHERE status = 'expected' AND transaction_id IS NOT NULL),
+            true)
         AND ((f.occurred_at >= :judged_from AND f.occurred_at < :judged_until)
             OR (coalesce(f.detail ->> 'record_id', f.detail ->> 'transaction_id') IS NOT NULL
                 AND (NOT f.detail ? 'record_id' OR f.detail ->> 'record_id' IN (

@@ -47,7 +47,7 @@ LEASE = text("""
     SELECT tenant, provider, business_date FROM leased ORDER BY business_date, id
 """).bindparams(seconds=LEASE_SECONDS, seconds_max=LEASE_SECONDS_MAX)
 
-# What is running is left to who runs it. The others begin once more, from an empty stage.
+# What is running is left to who runs it. The others begin once more, with a take of their own.
 ASK = text("""
     INSERT INTO reconciliation_runs AS r (tenant, provider, business_date, due_at)
     SELECT DISTINCT :tenant, a.provider, a.business_date, CAST(:now AS timestamptz)

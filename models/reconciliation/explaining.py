@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 ROWS_MAX = 200
 """Of each kind."""
 RUNS_MAX = 7
-"""Of each provider: the runs whose records are looked through, the last ones."""
+"""Of each provider: the runs whose whole takes are looked through, the last ones."""
 
 TENANTS = text(
     "SELECT tenant FROM tenants WHERE CAST(:tenant AS text) IS NULL OR tenant = :tenant ORDER BY 1"
@@ -83,18 +83,18 @@ WEBHOOKS = text("""
     FROM webhook_deliveries WHERE id = ANY(CAST(:deliveries AS bigint[])) AND tenant = :tenant ORDER BY id LIMIT :rows
 """)
 
-RUNS = text("""
-    SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY provider ORDER BY business_date DESC) AS place
-        FROM reconciliation_runs WHERE tenant = :tenant AND records > 0) runs
+TAKES = text("""
+    SELECT take_id FROM (
+        SELECT take_id, row_number() OVER (PARTITION BY provider ORDER BY business_date DESC) AS place
+        FROM reconciliation_runs WHERE tenant = :tenant AND take_id IS NOT NULL) runs
     WHERE place <= :runs
 """)
 
 RECORDS = text("""
-    SELECT r.run_id, n.business_date, r.provider, r.record_id, r.kind, r.reference, r.object_id, r.amount_minor,
+    SELECT n.id AS run_id, n.business_date, r.provider, r.record_id, r.kind, r.reference, r.object_id, r.amount_minor,
         r.currency, r.fee_minor, r.fee_currency, r.status, r.occurred_at, r.line
-    FROM provider_records r JOIN reconciliation_runs n ON n.id = r.run_id
-    WHERE r.run_id = ANY(CAST(:runs AS bigint[])) AND r.tenant = :tenant
+    FROM provider_records r JOIN reconciliation_runs n ON n.take_id = r.take_id
+    WHERE r.take_id = ANY(CAST(:takes AS bigint[])) AND r.tenant = :tenant
         AND (r.reference = ANY(CAST(:references AS text[])) OR r.record_id = :ref OR r.object_id = :ref)
     ORDER BY n.business_date, r.record_id LIMIT :rows
 """)
@@ -146,7 +146,7 @@ def explain(session: Session, ref: str, *, tenant: str | None = None, bodies: bo
 def _snapshot(session: Session, tenant: str, ref: str, bodies: bool) -> Snapshot:
     asked: dict[str, Any] = {"tenant": tenant, "ref": ref, "id": _uuid(ref), "rows": ROWS_MAX}
     asked["providers"] = list(session.execute(PROVIDERS, {"tenant": tenant}).scalars())
-    asked["runs"] = list(session.execute(RUNS, {"tenant": tenant, "runs": RUNS_MAX}).scalars())
+    asked["takes"] = list(session.execute(TAKES, {"tenant": tenant, "runs": RUNS_MAX}).scalars())
     deposits, payouts = _rows(session, DEPOSITS, asked), _rows(session, PAYOUTS, asked)
     asked["payouts"] = [row["id"] for row in payouts]
     attempts = _rows(session, ATTEMPTS, asked)

@@ -34,10 +34,10 @@ OURS = f"""
 THEIRS = """
     SELECT 1 AS side, 1 AS part, r.kind,
         CASE WHEN r.kind = 'fee' THEN r.record_id ELSE coalesce(r.reference, 'record ' || r.record_id) END AS reference,
-        r.currency, r.amount_minor, r.occurred_at AS at, r.record_id, r.run_id, r.status, r.line
+        r.currency, r.amount_minor, r.occurred_at AS at, r.record_id, r.take_id, r.status, r.line
     FROM provider_records r WHERE {which} AND r.amount_minor <> 0
     UNION ALL
-    SELECT 1, 2, 'fee', r.record_id, r.fee_currency, -r.fee_minor, r.occurred_at, r.record_id, r.run_id, r.status,
+    SELECT 1, 2, 'fee', r.record_id, r.fee_currency, -r.fee_minor, r.occurred_at, r.record_id, r.take_id, r.status,
         r.line
     FROM provider_records r WHERE {which} AND r.fee_minor <> 0
 """
@@ -51,7 +51,7 @@ JUDGED_TOLD = f"({JUDGED} OR at < :fetched_from)"
 
 # What the provider tells of the window.
 TELLINGS = """
-    (r.run_id = :run_id OR (r.run_id = ANY(CAST(:also AS bigint[])) AND r.occurred_at >= :fetched_from
+    (r.take_id = :take_id OR (r.take_id = ANY(CAST(:also AS bigint[])) AND r.occurred_at >= :fetched_from
         AND r.occurred_at < :fetched_until))
 """
 EACH = "true /* each telling */"

@@ -46,6 +46,7 @@ SUMMED = f"""
 NAMED = """
     SELECT CASE WHEN step IN ('exact', 'combined') THEN 'matched'
             WHEN NOT theirs_judged AND NOT ours_judged THEN 'outside'
+            WHEN record_id IS NULL AND ours_at <@ CAST(:awaited AS tstzmultirange) THEN 'expected'
             WHEN greatest(theirs_at, ours_at) > :settled_before THEN 'expected'
             ELSE 'finding' END AS status,
         CASE WHEN step IN ('exact', 'combined') THEN NULL
@@ -114,15 +115,20 @@ class Sum:
     minor: int
 
 
-def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
-    """Match both sides. The lines in question stand in the temporary table `reconciliation_lines` until the
-    transaction ends; what comes back are the sums of all lines that are judged."""
-    allow_long_statements(session)
+def alone(session: Session, scope: Scope) -> None:
+    """Wait until no other night of this account concludes, and let none until the transaction ends."""
     session.execute(ALONE, {"tenant": scope.tenant, "provider": scope.provider})
-    if found.told_again:
+
+
+def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
+    """Match both sides, in a transaction that is `alone`. The lines in question stand in the temporary table
+    `reconciliation_lines` until it ends; what comes back are the sums of all lines that are judged."""
+    allow_long_statements(session)
+    again = found.tells_again(scope)
+    if again:
         set_stale_apart(session, scope)
-    session.execute(MATCHES[found.told_again], scope.values | {"first_id": found.first_id})
-    if found.told_again:
+    session.execute(MATCHES[again], scope.values | {"first_id": found.first_id})
+    if again:
         count_stale(session, scope)
     session.execute(REMEMBER, scope.values)
     return [

@@ -16,7 +16,7 @@ STALE = text(f"""
     CREATE TEMP TABLE reconciliation_stale ON COMMIT DROP AS
     SELECT id FROM (
         SELECT r.ctid AS id, row_number() OVER (PARTITION BY r.record_id
-            ORDER BY array_position(CAST(:runs AS bigint[]), r.run_id) DESC, r.line DESC NULLS LAST, r.ctid DESC)
+            ORDER BY array_position(CAST(:takes AS bigint[]), r.take_id) DESC, r.line DESC NULLS LAST, r.ctid DESC)
             AS nth
         FROM provider_records r WHERE {TELLINGS}) tellings
     WHERE nth > 1

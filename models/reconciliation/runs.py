@@ -52,7 +52,7 @@ RENEW = text("""
     RETURNING id
 """)
 
-# A run that fails before it has read anything leaves what its earlier revision staged, and the count of it.
+# A run that fails before it has read anything leaves the count of what its earlier revision was told.
 END = text("""
     UPDATE reconciliation_runs SET state = :state, claimed_until = NULL, finished_at = :now, last_error = :last_error,
         records = greatest(records, :records), bad_rows = greatest(bad_rows, :bad_rows),

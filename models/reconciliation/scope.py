@@ -23,9 +23,10 @@ class Scope:
     """The lines that the provider was asked for lie in [fetched_from, fetched_until), those that are judged in
     [judged_from, judged_until); what moved after `settled_before` may still be on its way.
 
-    `runs` are the account's runs whose records are still there and this one, by business date; of what happened before
-    `forgotten_before` no record need be there any more. With `of_files` each run is told a part of the feed, a file of
-    its own, and what the others were told of the window is part of this run's feed as well.
+    `take_id` is what this run was told; `takes` are that and the account's other whole takes whose records are still
+    there, by business date. Of what happened before `forgotten_before` no record need be there any more. With
+    `of_files` each run is told a part of the feed, a file of its own, and what the others were told of the window is
+    part of this run's feed as well; what they are still to be told may lie in `awaited`, a tstzmultirange.
     """
 
     run_id: int
@@ -37,19 +38,21 @@ class Scope:
     judged_until: datetime
     settled_before: datetime
     forgotten_before: datetime
-    runs: tuple[int, ...] = ()
+    take_id: int = 0
+    takes: tuple[int, ...] = ()
     of_files: bool = False
+    awaited: str = "{}"
 
     @property
     def also(self) -> list[int]:
-        """The runs whose records are part of this feed, beside this one."""
-        return [run for run in self.runs if self.of_files and run != self.run_id]
+        """The takes that are part of this feed, beside this run's own."""
+        return [take for take in self.takes if self.of_files and take != self.take_id]
 
     @property
     def values(self) -> dict[str, Any]:
         """As the statements of this room name them."""
         return asdict(self) | {
-            "runs": list(self.runs),
+            "takes": list(self.takes),
             "also": self.also,
             "clearing": clearing_code(self.provider),
             "deposit": f"deposit:{self.provider}:",

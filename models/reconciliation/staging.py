@@ -53,7 +53,7 @@ class Misread(Protocol):
 
 
 COPY_RECORDS = """
-    COPY provider_records (run_id, tenant, provider, record_id, kind, reference, object_id, amount_minor, currency,
+    COPY provider_records (take_id, tenant, provider, record_id, kind, reference, object_id, amount_minor, currency,
         fee_minor, fee_currency, status, occurred_at, line) FROM STDIN
 """
 
@@ -78,16 +78,13 @@ NAME = text("""
 # Without waiting for the disk: what a crash of the server took is missed by `survey`, and the run fails.
 HURRY = text("SELECT set_config('synchronous_commit', 'off', true)")
 
-CLEAR_COUNT = text("UPDATE reconciliation_runs SET records = 0, bad_rows = 0 WHERE id = :run_id")
-CLEAR_RECORDS = text("DELETE FROM provider_records WHERE run_id = :run_id")
-CLEAR_BAD_ROWS = text("DELETE FROM reconciliation_bad_rows WHERE run_id = :run_id")
-
 # Whole runs, so that the space is used again as a whole.
 FORGET = text("""
-    DELETE FROM provider_records WHERE run_id IN (
-        SELECT id FROM reconciliation_runs
-        WHERE tenant = :tenant AND provider = :provider AND business_date < :before AND state <> 'running'
-            AND records > 0 ORDER BY business_date DESC LIMIT :runs_max)
+    DELETE FROM provider_records WHERE take_id IN (
+        SELECT unnest(ARRAY[take_id, taking_id]) FROM (
+            SELECT take_id, taking_id FROM reconciliation_runs
+            WHERE tenant = :tenant AND provider = :provider AND business_date < :before AND state <> 'running'
+                AND (take_id IS NOT NULL OR taking_id IS NOT NULL) ORDER BY business_date DESC LIMIT :runs_max) old)
 """)
 RUNS_FORGOTTEN_MAX = 31
 
@@ -104,20 +101,14 @@ TAKE_FILE = text("""
 """)
 
 
-def clear_stage(session: Session, run_id: int) -> None:
-    """Nothing is staged for this run any more."""
-    session.execute(CLEAR_COUNT, {"run_id": run_id})
-    session.execute(CLEAR_RECORDS, {"run_id": run_id})
-    session.execute(CLEAR_BAD_ROWS, {"run_id": run_id})
-
-
-def stage(session: Session, run_id: int, tenant: str, provider: str, records: Sequence[Recorded]) -> None:
-    """Copy the records in. One that does not say our reference gets it from what we know of its `object_id`."""
+def stage(session: Session, take_id: int, tenant: str, provider: str, records: Sequence[Recorded]) -> None:
+    """Copy the records in, as part of this take. One that does not say our reference gets it from what we know of its
+    `object_id`."""
     session.execute(HURRY)
     names = name_objects(
         session, tenant, provider, {one.object_id for one in records if not one.reference and one.object_id}
     )
-    rows = [_row(one, (run_id, tenant, provider), names) for one in records]
+    rows = [_row(one, (take_id, tenant, provider), names) for one in records]
     try:
         with session.begin_nested():
             _copy(session, rows)
@@ -194,9 +185,9 @@ def _copy(session: Session, rows: Iterable[Sequence[object]]) -> None:
             copy.write_row(row)
 
 
-def _row(one: Recorded, run: tuple[int, str, str], names: Mapping[str, str]) -> tuple[object, ...]:
+def _row(one: Recorded, take: tuple[int, str, str], names: Mapping[str, str]) -> tuple[object, ...]:
     return (
-        *run, one.record_id, one.kind, one.reference or names.get(one.object_id or ""), one.object_id,
+        *take, one.record_id, one.kind, one.reference or names.get(one.object_id or ""), one.object_id,
         one.amount_minor, one.currency, one.fee_minor, one.fee_currency, one.status, one.occurred_at, one.line,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ Beyond the window a line is there for one that might be its counterpart, and onl
 
     a ledger row    is there for ever. What an earlier night matched stays matched: where its record is forgotten, the
                     record is in the story as a line of its own (`forgotten`), so that nobody else's takes the row.
-    a record        as one of the last runs was told it, or, forgotten since, as the finding about it has it.
+    a record        as one of the last whole takes tells it, or, forgotten since, as the finding about it has it.
 """
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
@@ -59,13 +59,13 @@ OUR_STORY = f"""
     ),
 """
 
-# All that is kept about them is read once: the feed, and what other runs were told of other times. Of a record that
-# several runs were told, the latest night's telling counts; what the feed tells counts before all.
+# All that is kept about them is read once: the feed, and what other takes tell of other times. Of a record that
+# several takes tell, the latest night's telling counts; what the feed tells counts before all.
 THEIR_STORY = f"""
     tellings AS MATERIALIZED (
-        SELECT *, run_id = :run_id OR (run_id = ANY(CAST(:also AS bigint[])) AND {IN_WINDOW}) AS fed,
+        SELECT *, take_id = :take_id OR (take_id = ANY(CAST(:also AS bigint[])) AND {IN_WINDOW}) AS fed,
             NOT ({IN_WINDOW}) AS outside
-        FROM ({THEIRS.format(which=f"r.run_id = ANY(CAST(:runs AS bigint[])) AND {EACH}")}) r
+        FROM ({THEIRS.format(which=f"r.take_id = ANY(CAST(:takes AS bigint[])) AND {EACH}")}) r
         WHERE (kind, reference) IN (SELECT kind, reference FROM suspects)
     ),
     theirs AS MATERIALIZED (
@@ -75,7 +75,7 @@ THEIR_STORY = f"""
         (SELECT DISTINCT ON (record_id, part) {KEY}, at, record_id, status, line, true, false, false
         FROM tellings
         WHERE outside AND NOT fed AND (record_id, part) NOT IN (SELECT record_id, part FROM tellings WHERE fed)
-        ORDER BY record_id, part, array_position(CAST(:runs AS bigint[]), run_id) DESC, line DESC)
+        ORDER BY record_id, part, array_position(CAST(:takes AS bigint[]), take_id) DESC, line DESC)
         UNION ALL
         SELECT * FROM (
             SELECT DISTINCT kind, reference, detail ->> 'provider_currency',

@@ -24,7 +24,7 @@ SURVEY = text("""
         FROM (
             SELECT count(*) AS rows, bool_or(kind IN ('deposit', 'refund', 'chargeback', 'payout')
                 AND (:of_file OR (occurred_at >= :since AND occurred_at < :judged_until))) AS moves
-            FROM provider_records WHERE run_id = :run_id GROUP BY record_id) records
+            FROM provider_records WHERE take_id = :take_id GROUP BY record_id) records
     ) told, (
         SELECT min(id + 0) AS first_id, count(*) FILTER (WHERE starts_with(subject, :deposit) AND occurred_at >= :since
                 AND occurred_at < :judged_until AND occurred_at <= :settled_before) AS deposits
@@ -38,16 +38,10 @@ NEWEST = text("""
     WHERE tenant = :tenant AND provider = :provider AND state = 'done'
 """)
 
-RUNS = text("""
-    SELECT id FROM reconciliation_runs
-    WHERE tenant = :tenant AND provider = :provider AND (id = :run_id OR (records > 0 AND business_date >= :since))
-    ORDER BY business_date
-""")
-
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is there to match: how many rows are staged, and whether a record may stand in the feed more than once; the
+    """What is there to match: how many rows are staged, and whether a record stands in this take more than once; the
     ledger's settled movements of deposits and payouts that are to be judged, and the provider's; how many records the
     last runs had, as a median. The window's transactions begin at `first_id`; `last_id` is the last of the ledger."""
 
@@ -59,23 +53,20 @@ class Survey:
     provider_rows: int
     median_records: int | None
 
+    def tells_again(self, scope: Scope) -> bool:
+        """May a record stand in the feed more than once?"""
+        return self.told_again or bool(scope.also)
+
 
 def survey(session: Session, scope: Scope, *, since: datetime, of_file: bool = False) -> Survey:
     """Look before matching, at what should have been told of [since, judged_until). Of a file all rows count, whenever
     they happened; a record that is told twice counts once. Reads only."""
     values = scope.values | {"since": since, "of_file": of_file}
     staged, records, moved, first, last, ours, median = session.execute(SURVEY, values).one()
-    told_again = staged > records or bool(scope.also)
-    return Survey(int(staged), told_again, first or 0, last or 0, ours, moved, median)
+    return Survey(int(staged), staged > records, first or 0, last or 0, ours, moved, median)
 
 
 def newest_night(session: Session, tenant: str, provider: str) -> date | None:
     """The latest business date of this account that was concluded."""
     found: date | None = session.execute(NEWEST, {"tenant": tenant, "provider": provider}).scalar_one()
     return found
-
-
-def runs_since(session: Session, run_id: int, tenant: str, provider: str, *, since: date) -> tuple[int, ...]:
-    """This run, and the runs of business dates from `since` on that were told records; by date."""
-    values = {"run_id": run_id, "tenant": tenant, "provider": provider, "since": since}
-    return tuple(session.execute(RUNS, values).scalars())

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Index,
     Integer,
     PrimaryKeyConstraint,
+    Sequence,
     Table,
     Text,
     UniqueConstraint,
@@ -57,6 +58,8 @@ reconciliation_runs = Table(
     Column("concluded_from", Instant),
     Column("concluded_until", Instant),
     Column("concluded_id", BigInteger),
+    Column("take_id", BigInteger),
+    Column("taking_id", BigInteger),
     UniqueConstraint("tenant", "provider", "business_date"),
     CheckConstraint(f"state IN {RUN_STATES}", name="state"),
     CheckConstraint("(claimed_until IS NOT NULL) = (state = 'running')", name="claimed"),
@@ -66,12 +69,15 @@ reconciliation_runs = Table(
         "reconciliation_runs_due_idx", "due_at", postgresql_where=text("state IN ('pending', 'running', 'failed')")
     ),
 )  # fmt: skip
-"""`concluded_...`: it has concluded on the ledger's transactions that occurred in [from, until), up to that id."""
+"""`concluded_...`: it has concluded on the ledger's transactions that occurred in [from, until), up to that id.
+`take_id` is its last whole take, `taking_id` one that is under way or was left half-way: see `takes`."""
+
+reconciliation_takes = Sequence("reconciliation_takes", metadata=metadata, data_type=BigInteger)
 
 provider_records = Table(
     "provider_records",
     metadata,
-    Column("run_id", BigInteger, nullable=False),
+    Column("take_id", BigInteger, nullable=False),
     Column("record_id", Text, nullable=False),
     Column("tenant", Text, nullable=False),
     Column("provider", Text, nullable=False),
@@ -85,9 +91,9 @@ provider_records = Table(
     Column("status", Text, nullable=False),
     Column("occurred_at", Instant, nullable=False),
     Column("line", Integer),
-    Index("provider_records_run_id_idx", "run_id", postgresql_using="brin"),
+    Index("provider_records_take_id_idx", "take_id", postgresql_using="brin"),
 )
-"""What a provider told, one row per record and run; `reference` also where only `object_id` was told and is known."""
+"""What a provider told, one row per record and take; `reference` also where only `object_id` was told and is known."""
 
 reconciliation_pairs = Table(
     "reconciliation_pairs",

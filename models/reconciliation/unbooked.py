@@ -20,7 +20,7 @@ UNBOOKED_FEES = f"""
         SELECT currency, CAST(sum(minor) AS bigint) AS minor FROM (VALUES (r.fee_currency, r.fee_minor),
             (r.currency, CASE r.kind WHEN 'fee' THEN -r.amount_minor ELSE 0 END)) v (currency, minor)
         GROUP BY currency HAVING abs(sum(minor)) BETWEEN 1 AND :largest) f
-    WHERE r.run_id = :run_id AND {EACH} AND (r.fee_minor <> 0 OR r.kind = 'fee') AND NOT EXISTS (
+    WHERE r.take_id = :take_id AND {EACH} AND (r.fee_minor <> 0 OR r.kind = 'fee') AND NOT EXISTS (
         SELECT FROM ledger_transactions t WHERE t.tenant = :tenant AND t.idempotency_key
             = :fee || replace(replace(r.record_id, '%', '%25'), '\\:', '%3A'))
     GROUP BY r.record_id, r.ctid
@@ -47,7 +47,7 @@ def unbooked_fees(
     if told_again:
         set_stale_apart(session, scope)
     query = text(newest_only(UNBOOKED_FEES) if told_again else UNBOOKED_FEES)
-    values = {name: scope.values[name] for name in ("run_id", "tenant", "fee")} | {"largest": BIGINT_MAX}
+    values = {name: scope.values[name] for name in ("take_id", "tenant", "fee")} | {"largest": BIGINT_MAX}
     with session.execute(query, values, execution_options={"yield_per": rows_at_once}) as streamed:
         for rows in streamed.partitions():
             yield [

@@ -11,14 +11,16 @@ from models.invariants import BROKEN_ROWS_MAX, Check, Invariant, ask
 from models.ledger.verify import INVARIANTS
 from models.reconciliation.concluding import Conclusion, conclude, conclude_checks, count_open
 from models.reconciliation.findings import Finding
-from models.reconciliation.matching import Sum, match
+from models.reconciliation.matching import Sum, alone, match
 from models.reconciliation.runs import Concluded, end_run
 from models.reconciliation.scope import allow_long_statements
 from models.reconciliation.staging import take_file
 from models.reconciliation.strangers import KIND as UNKNOWN_EVENT
 from models.reconciliation.strangers import Strangers, look_for_strangers
 from models.reconciliation.surveying import Survey
+from models.reconciliation.takes import complete_take
 from models.reconciliation.unbooked import Fee, unbooked_fees
+from tasks.reconciliation.feeding import recall_nights
 from tasks.reconciliation.fees import BATCH_ROWS, book_fees
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.run import LEDGER, STATEMENT_SECONDS, Run
@@ -32,7 +34,9 @@ def book_all_fees(run: Run, found: Survey) -> None:
     """Read in one transaction, posted in others: nobody waits for the clearing account while a feed is read."""
     with (
         run.transaction() as reading,
-        closing(unbooked_fees(reading, run.scope, BATCH_ROWS, told_again=found.told_again)) as unbooked,
+        closing(
+            unbooked_fees(reading, run.scope, BATCH_ROWS, told_again=found.tells_again(run.scope))
+        ) as unbooked,
     ):
         for fees in unbooked:
             run.fees_booked += _book(run, fees)
@@ -62,6 +66,8 @@ def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunR
     """Matching, findings and the end of the run: all of it or nothing."""
     with run.transaction() as session:
         run.renew(session, STATEMENT_SECONDS)
+        alone(session, run.scope)
+        recall_nights(run, session)
         sums = match(session, run.scope, found)
         totals = add_up(sums)
         now = run.clock()
@@ -84,6 +90,7 @@ def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunR
             checks=checks,
         )
         _take_file(session, run, now)
+        complete_take(session, run.claim.run_id)
         end_run(session, run.claim, report.ending(), now=now, concluded=_concluded(run, found))
     return report
 

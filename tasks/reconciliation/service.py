@@ -28,7 +28,7 @@ from tasks.reconciliation.concluding import (
     strangers_of,
     unknown_events,
 )
-from tasks.reconciliation.feeding import file_of, is_short, look_over, recall_nights, refuse_taken, stage_feed
+from tasks.reconciliation.feeding import file_of, is_short, look_over, refuse_taken, stage_feed
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.policy import KEPT, Night, forgotten_before, lookback_for, night_of, settled_before
 from tasks.reconciliation.run import LEDGER, STAGING_SECONDS, Clock, Run
@@ -110,7 +110,6 @@ def _claim(
 def _work(run: Run, source: RecordSource, *, with_checks: bool, even_if_short: bool) -> RunReport:
     if run.file is not None:
         refuse_taken(run, run.file)
-    recall_nights(run)
     stage_feed(run, source)
     found = look_over(run)
     if is_short(run, found) and not even_if_short:

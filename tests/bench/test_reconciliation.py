@@ -181,7 +181,7 @@ def copy_and_join(owner: Connection) -> int:
     night, count = night_of(BUSINESS_DATE, "Europe/Istanbul"), 0
     window = Window(night.fetched_from, night.fetched_until)
     with psycopg.connect(owner.info.dsn, password=owner.info.password) as connection:
-        copying = f"COPY bare (run_id, tenant, provider, {COLUMNS}) FROM STDIN".encode()
+        copying = f"COPY bare (take_id, tenant, provider, {COLUMNS}) FROM STDIN".encode()
         with connection.cursor().copy(copying) as copy:
             for one in Feed(owner).read(window):
                 assert isinstance(one, Record)

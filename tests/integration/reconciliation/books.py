@@ -46,6 +46,8 @@ class ToldFile(Told):
     def read(self, window: Window) -> Iterator[Record | BadRow]:
         self.asked.append(window)
         yield from self.items
+        if self.error:
+            raise SourceFailed(self.error)
 
 
 def record(
