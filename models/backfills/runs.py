@@ -1,10 +1,9 @@
 """Runs of backfills: one row each, with a cursor that is committed with each batch.
 
 pending ──▶ running ──▶ done
-             │   ▲ │
-             ▼   │ └──▶ failed ──(resume)──▶ pending
-           paused
-pending, running, paused, failed ──▶ cancelled
+   ▲           │
+   └─(resume)─ paused
+pending, running, paused ──▶ cancelled
 """
 
 import json
@@ -162,12 +161,9 @@ PAUSE = text("""
         claimed_until = NULL WHERE id = :id
 """)
 
-FAIL = text("""
-    UPDATE backfills SET state = 'failed', last_error = :error, stop_asked = NULL, claimed_until = NULL WHERE id = :id
-""")
-
 FINISH = text("""
-    UPDATE backfills SET state = :state, finished_at = :now, claimed_until = NULL, stop_asked = NULL, pause_code = NULL
+    UPDATE backfills SET state = :state, finished_at = :now, claimed_until = NULL, stop_asked = NULL, pause_code = NULL,
+        last_error = coalesce(:error, last_error)
     WHERE id = :id
 """)
 
@@ -177,13 +173,6 @@ RESUME = text("""
 """)
 
 ASK_STOP = text("UPDATE backfills SET stop_asked = :stop WHERE id = :id")
-
-TAKEN_BEFORE = text("""
-    SELECT id FROM backfills
-    WHERE tenant = :tenant AND kind = :kind AND namespace = :namespace AND source_digest = :digest AND NOT dry_run
-        AND state = 'done' AND id <> :id
-    ORDER BY finished_at DESC LIMIT 1
-""")
 
 
 def create_run(session: Session, new: NewRun, *, now: datetime) -> tuple[Run, bool]:
@@ -250,15 +239,6 @@ def set_extent(
     session.execute(SET_EXTENT, values)
 
 
-def taken_before(session: Session, run: Run, digest: str) -> UUID | None:
-    """The run that has taken the same content to its end before."""
-    values = {
-        "tenant": run.tenant, "kind": run.kind, "namespace": run.namespace, "digest": digest, "id": run.id,
-    }  # fmt: skip
-    found: UUID | None = session.execute(TAKEN_BEFORE, values).scalar_one_or_none()
-    return found
-
-
 def write_off_waiting(session: Session, run: Run, rows: int) -> None:
     """What waited is set aside for good; its row is held. Raises ValueError when the counts do not agree."""
     if rows != run.waiting:
@@ -271,14 +251,9 @@ def pause_run(session: Session, run: Run, code: str, error: str | None = None) -
     session.execute(PAUSE, {"id": run.id, "code": code, "error": error})
 
 
-def fail_run(session: Session, run: Run, error: str) -> None:
-    """It cannot go on as it is; its row is held. A resume tries again."""
-    session.execute(FAIL, {"id": run.id, "error": error})
-
-
-def finish_run(session: Session, run: Run, state: str, *, now: datetime) -> None:
-    """`done` or `cancelled`, for good; its row is held."""
-    session.execute(FINISH, {"id": run.id, "state": state, "now": require_aware(now)})
+def finish_run(session: Session, run: Run, state: str, *, now: datetime, error: str | None = None) -> None:
+    """`done` or `cancelled`, for good; its row is held. `error`: why it ended by itself."""
+    session.execute(FINISH, {"id": run.id, "state": state, "now": require_aware(now), "error": error})
 
 
 def resume_run(session: Session, run: Run, *, max_amount_minor: int | None, now: datetime) -> None:

@@ -102,12 +102,18 @@ def _request(
 
 
 def _started(settings: Settings, transaction: Transaction, request: StartRequest) -> Run:
-    """The run, once its source has been looked at: a file that is not there makes none."""
+    """The run, once its source has been looked at: a file that is not there, or was taken before, makes none."""
     service.check(settings.tenants, request)
+    now = datetime.now(UTC)
+    service.refuse_taken(transaction, settings.tenants, request, now=now, on_hash=_say_hash)
     with transaction() as opened:
-        run = service.start(opened, settings.tenants, request, now=datetime.now(UTC))
+        run = service.start(opened, settings.tenants, request, now=now)
     click.echo(f"backfill {run.id}", err=True)
     return run
+
+
+def _say_hash() -> None:
+    click.echo("a file of this size was taken before: comparing its content", err=True)
 
 
 def _followed(transaction: Transaction, run: Run) -> Run:

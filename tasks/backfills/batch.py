@@ -16,16 +16,17 @@ from sqlalchemy.orm import Session
 
 from models.backfills.claims import RunClaimLost, hold_run
 from models.backfills.quarantine import SetAside, set_aside, settle
-from models.backfills.runs import Run, check_point, load_run, set_extent, taken_before
+from models.backfills.runs import Run, check_point, load_run, set_extent
 from tasks.backfills import policy
 from tasks.backfills.claims import CLAIM_SECONDS, NotNow, claim, kept, look_at
 from tasks.backfills.correcting import close_corrected
-from tasks.backfills.ending import end, fail, halt, stop
+from tasks.backfills.ending import end, halt, stop
 from tasks.backfills.faults import fault_of, passes_soon
 from tasks.backfills.hands import Hands
 from tasks.backfills.kinds import feed_of
 from tasks.backfills.policy import Timing, checkpoint, step, too_many_failed
 from tasks.backfills.port import Applied, Feed, Portion
+from tasks.backfills.taking import why_taken
 from worker.sources.port import SourceChanged, SourceFailed
 from worker.telemetry import describe_error
 
@@ -101,11 +102,8 @@ class _Batch:
         extent = feed.extent()
         with self.hands.transaction() as session:
             held = hold_run(session, run)
-            if (
-                extent.digest is not None
-                and (before := _taken_before(session, held, extent.digest)) is not None
-            ):
-                return BatchReport(fail(session, held, before))
+            if (taken := why_taken(session, held, extent)) is not None:
+                return BatchReport(end(session, held, "cancelled", now=self.hands.clock(), error=taken))
             set_extent(
                 session,
                 held,
@@ -219,19 +217,6 @@ def _write_aside(session: Session, run: Run, rows: Iterable[SetAside], now: date
 
 def _failed(applied: Applied) -> bool:
     return any(row.code == "failed" for row in applied.set_aside)
-
-
-def _taken_before(session: Session, run: Run, digest: str) -> str | None:
-    """Why the run may not take this content, if so. A dry run may."""
-    if run.dry_run or run.options.get("force"):
-        return None
-    before = taken_before(session, run, digest)
-    if before is None:
-        return None
-    return (
-        f"backfill {before} has taken the same content to its end in the namespace {run.namespace}; to take it "
-        "again is safe, since each row is posted once: cancel this run, and start another with --force (options.force)"
-    )
 
 
 def _patiently(hands: Hands, work: Callable[[], Result]) -> Result:

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from models.backfills.quarantine import give_up_waiting
-from models.backfills.runs import Run, fail_run, finish_run, known_run, pause_run, write_off_waiting
+from models.backfills.runs import Run, finish_run, known_run, pause_run, write_off_waiting
 from models.ledger.rehearsing import forget_rehearsal
 
 log = structlog.get_logger("ledgerbeat.backfills")
@@ -25,18 +25,13 @@ def halt(session: Session, run: Run, code: str, error: str | None = None) -> Run
     return _told(session, run)
 
 
-def fail(session: Session, run: Run, error: str) -> Run:
-    """It cannot go on as it is."""
-    fail_run(session, run, error)
-    return _told(session, run)
-
-
-def end(session: Session, run: Run, state: str, *, now: datetime) -> Run:
-    """`done` or `cancelled`: what waits stays set aside, and what a dry run has worked out is forgotten."""
+def end(session: Session, run: Run, state: str, *, now: datetime, error: str | None = None) -> Run:
+    """`done` or `cancelled`: what waits stays set aside, and what a dry run has worked out is forgotten. `error`: why
+    it is cancelled though nobody asked."""
     write_off_waiting(session, run, give_up_waiting(session, run.id))
     if run.dry_run:
         forget_rehearsal(session, run.id)
-    finish_run(session, run, state, now=now)
+    finish_run(session, run, state, now=now, error=error)
     return _told(session, run)
 
 

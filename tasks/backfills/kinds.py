@@ -15,6 +15,7 @@ from tasks.backfills.refetching import check_events, events_feed, settle_events
 from tasks.backfills.rows import RowsFeed
 from tasks.backfills.second_look import SecondLook
 from worker.settings import TenantSettings
+from worker.sources.files import FileSource
 from worker.sources.port import RowKind, SourceFailed
 from worker.sources.registry import check_source, row_source, settled
 
@@ -24,13 +25,15 @@ Source = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Kind:
     """`settle` says all that a source means now and `check` what can be known of it before a run begins; both raise
-    SourceFailed. `feed` is asked for each batch and reads nothing. `options` are those it takes beside `force`."""
+    SourceFailed. `feed` is asked for each batch and reads nothing. `options` are those it takes beside `force`. `file`
+    has the rows of a settled source, if a file has."""
 
     settle: Callable[[TenantSettings, Source, datetime], dict[str, Any]]
     check: Callable[[TenantSettings, Source], None]
     feed: Callable[[Hands, Run], Feed[Any]]
     options: frozenset[str] = frozenset()
     takes_cap: bool = True
+    file: Callable[[TenantSettings, Source], FileSource | None] = lambda _tenant, _source: None
 
 
 def kind_of(name: str) -> Kind:
@@ -65,12 +68,18 @@ def _events_feed(hands: Hands, run: Run) -> Feed[Any]:
     return events_feed(tenant_of(hands.tenants, run.tenant), run.source, clock=hands.clock)
 
 
+def _file(kind: RowKind, tenant: TenantSettings, source: Source) -> FileSource | None:
+    found = row_source(tenant, source, kind)
+    return found if isinstance(found, FileSource) else None
+
+
 def _rows_kind(kind: RowKind, options: frozenset[str] = frozenset()) -> Kind:
     return Kind(
         settle=lambda tenant, source, _now: settled(tenant, source, kind),
         check=lambda tenant, source: check_source(tenant, source, kind),
         feed=partial(_rows_feed, kind),
         options=options,
+        file=partial(_file, kind),
     )
 
 

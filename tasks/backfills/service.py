@@ -31,6 +31,8 @@ from tasks.backfills.hands import Hands
 from tasks.backfills.kinds import Kind, kind_of, tenant_of
 from tasks.backfills.policy import HANDED_OVER_SECONDS
 from tasks.backfills.progress import progress
+from tasks.backfills.taking import why_taken_file
+from worker.database import Transaction
 from worker.settings import TenantSettings
 
 BATCH_ROWS = 2000
@@ -79,6 +81,22 @@ def check(tenants: Mapping[str, TenantSettings], request: StartRequest) -> None:
     kind = kind_of(request.kind)
     _refuse_impossible(request, kind)
     kind.check(tenant_of(tenants, request.tenant), request.source)
+
+
+def refuse_taken(
+    transaction: Transaction,
+    tenants: Mapping[str, TenantSettings],
+    request: StartRequest,
+    *,
+    now: datetime,
+    on_hash: Callable[[], object] = lambda: None,
+) -> None:
+    """Raises NotPossible for a file that was taken to its end before, as the first batch would find out. `on_hash` is
+    called where that takes reading the file. No transaction. Raises SourceFailed."""
+    new = _new_run(tenants, request, now=now)
+    why = why_taken_file(transaction, tenant_of(tenants, request.tenant), new, on_hash)
+    if why is not None:
+        raise NotPossible(why)
 
 
 def start(

@@ -64,6 +64,11 @@ class FileSource:
         with self._opened() as (file, _):
             return self._begun(file).header
 
+    def size(self) -> int:
+        """Its bytes, none of which is read. Raises SourceFailed."""
+        with self._opened() as (_, stat):
+            return stat.st_size
+
     def extent(self) -> Extent:
         """Hashes the whole file. Raises SourceFailed."""
         with self._opened() as (_, stat):

@@ -138,6 +138,8 @@ def verdict(run: Run) -> Iterator[tuple[str, str]]:
             yield f"dry run: nothing was {words.name}. The same command without --dry-run does it", "green"
         case "done":
             yield words.end, "yellow" if exit_code(run) else "green"
+        case "cancelled" if run.last_error and not run.batches:
+            yield f"cancelled: {run.last_error}", "red"
         case "cancelled" if run.dry_run:
             yield f"cancelled; it was a dry run: nothing was {words.name}", "red"
         case "cancelled":

@@ -53,15 +53,33 @@ def test_rows_that_are_set_aside_end_with_1_and_are_told_by_reason(office: Offic
 def test_the_same_file_again_takes_force_and_is_all_replays(office: Office) -> None:
     office.file(*GOOD)
     office.start()
+    [first] = office.rows(RUNS)
     refused = office.start()
-    assert (refused.code, "cancel this run, and start another with --force" in refused.out) == (2, True), (
-        refused.out
-    )
+    told = f"backfill {first['id']} has taken the same content to its end in the namespace oldwallet; to take it again"
+    assert (refused.code, told in refused.err, "start one with --force" in refused.err) == (2, True, True)
+    assert [run["id"] for run in office.rows(RUNS)] == [first["id"]]
     again = office.start("--force")
     assert again.code == 0
     assert "0 rows posted" in again.out
     assert "40 rows stood already" in again.out
     assert office.wallet() == 40 * 150
+
+
+def test_only_a_file_of_a_size_that_was_taken_is_compared(office: Office) -> None:
+    """Hashing takes seconds for a large one, and nobody would know what for."""
+    said = "a file of this size was taken before: comparing its content"
+    office.file(*GOOD)
+    assert said not in office.start("--dry-run").err
+    assert said not in office.start().err
+    same_size = office.file(*GOOD[:-1], row(99), name="same-size.csv")
+    other = office.start("--dry-run", file=same_size), office.start(file=same_size)
+    assert [(ran.code, said in ran.err) for ran in other] == [(0, False), (0, True)]
+    longer = office.start(file=office.file(*GOOD, row(100), name="longer.csv"))
+    assert (longer.code, said in longer.err) == (0, False)
+    office.file(*GOOD)
+    for options in (("--force",), ("--dry-run",), ("--namespace", "otherwallet")):
+        ran = office.start(*options)
+        assert (ran.code, said in ran.err) == (0, False), options
 
 
 def test_rows_of_one_namespace_are_posted_once_whichever_file_has_them(office: Office) -> None:

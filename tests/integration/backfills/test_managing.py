@@ -143,8 +143,11 @@ def test_the_same_content_again_needs_force(desk: Desk) -> None:
     first = desk.run(desk.file(rows(5)))
     file = desk.file(rows(5), "copy.csv")
     refused = desk.run(file)
-    assert (refused.state, refused.rows_read) == ("failed", 0)
-    assert str(first.id) in str(refused.last_error)
+    assert (refused.state, refused.rows_read, refused.source_digest) == ("cancelled", 0, None)
+    assert f"backfill {first.id} has taken the same content" in str(refused.last_error)
+    assert "start one with --force (in a job options.force)" in str(refused.last_error)
+    with pytest.raises(NotPossible, match="cancelled"):
+        desk.do(service.resume, refused.id)
     assert desk.run(file, dry_run=True).replayed == 5
     forced = desk.run(file, options={"force": True})
     assert (forced.state, forced.posted, forced.replayed) == ("done", 0, 5)

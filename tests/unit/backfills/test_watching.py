@@ -190,6 +190,8 @@ def test_the_exit_code_is_the_contracts(run: Run, code: int) -> None:
         (RUNNING, "watch it: ledgerbeat backfill status 00000000-0000-0000-0000-000000000007 --watch"),
         (DONE, "done: every row that was read is accounted for"),
         (replace(DONE, dry_run=True), "dry run: nothing was posted. The same command without --dry-run does it"),
+        (replace(PENDING, state="cancelled", last_error="it was taken before"), "cancelled: it was taken before"),
+        (replace(RUNNING, state="cancelled", batches=1, last_error="x"), "cancelled; what it had posted stays"),
         (replace(RUNNING, state="cancelled"), "cancelled; what it had posted stays"),
         (replace(RUNNING, state="cancelled", dry_run=True), "cancelled; it was a dry run: nothing was posted"),
         (replace(RUNNING, state="paused", pause_code="asked", dry_run=True),
