@@ -65,6 +65,10 @@ DISMISS = """
 DISMISS_THEM = text(DISMISS.format(meant=MEANT))
 COUNT = "SELECT state, count(*) FROM backfill_quarantine WHERE {meant} GROUP BY state"
 COUNT_THEM = text(COUNT.format(meant=MEANT))
+COUNTS = text("""
+    SELECT backfill_id, state, count(*) FROM backfill_quarantine
+    WHERE backfill_id = ANY(CAST(:ids AS uuid[])) GROUP BY 1, 2
+""")
 
 
 class OwedToNobody(LedgerbeatError):
@@ -138,6 +142,14 @@ def dismiss(
 def count_aside(session: Session, run_id: UUID, which: Which = Which()) -> dict[str, int]:
     """How many of a run's rows stand in each state of the quarantine; a state with none is left out."""
     return {row[0]: row[1] for row in session.execute(COUNT_THEM, {"id": run_id, **which.values()})}
+
+
+def counts_aside(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    """The same of several runs, for each of them."""
+    counts: dict[UUID, dict[str, int]] = {run_id: {} for run_id in run_ids}
+    for run_id, state, rows in session.execute(COUNTS, {"ids": texts(map(str, run_ids))}):
+        counts[run_id][state] = rows
+    return counts
 
 
 def _require_known(session: Session, run: Run, which: Which) -> None:

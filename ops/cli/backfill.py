@@ -4,34 +4,31 @@ Straight in the database, so that a run is made, paused and cancelled when no wo
 pause, resume and cancel do the same for upstream apps, from sources that the settings name.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import click
 
-from models.backfills.quarantine import Quarantined, all_quarantined, quarantined
+from models.backfills.closing import counts_aside
 from models.backfills.runs import Run, find_runs, known_run
 from models.backfills.tables import STATES
-from ops.cli.backfills.asking import ROW_KINDS, Wanted, asked, tenant_of
-from ops.cli.backfills.correcting import write_quarantine
-from ops.cli.backfills.options import AS_PATH, MINOR, decided, how, where_from
+from ops.cli.backfills import aside
+from ops.cli.backfills.asking import Wanted, asked, tenant_of
+from ops.cli.backfills.options import MINOR, decided, how, where_from
 from ops.cli.backfills.telling import as_facts, exit_code, print_list, print_run
 from ops.cli.backfills.watching import follow, watching
 from ops.cli.backfills.working import tell_workers, work_here
 from ops.cli.connection import session, transaction_of
 from ops.cli.options import require_signature, signed
-from ops.cli.output import as_json, print_json, print_table
+from ops.cli.output import as_json, print_json
 from ops.running import running_settings
 from tasks.backfills import service
 from tasks.backfills.service import StartRequest
 from worker.database import Transaction
 from worker.settings import Settings
 
-SET_ASIDE = ("open", "waiting")
-SHOWN_LENGTH = 100
 ROWS = 50
 CONNECTIONS = 3
 """With --here a batch's, one that reads the rows after it, and one that keeps its claim meanwhile."""
@@ -78,7 +75,7 @@ def start(
         elif not detach:
             tell_workers(settings)
             run = _followed(transaction, run)
-    _told(run, as_json)
+        _told(transaction, run, as_json)
     context.exit(exit_code(run))
 
 
@@ -135,8 +132,10 @@ def _loaded(transaction: Transaction, run_id: UUID) -> Run:
         return known_run(opened, run_id)
 
 
-def _told(run: Run, as_json: bool) -> None:
-    print_json(as_facts(run)) if as_json else print_run(run, datetime.now(UTC))
+def _told(transaction: Transaction, run: Run, as_json: bool) -> None:
+    with transaction() as opened:
+        stand = counts_aside(opened, [run.id])[run.id]
+    print_json(as_facts(run, stand)) if as_json else print_run(run, datetime.now(UTC), stand)
 
 
 @backfill.command()
@@ -169,14 +168,18 @@ def status(
         run = _loaded(transaction, run_id)
         if watch:
             run = _followed(transaction, run)
-    _told(run, as_json)
+        _told(transaction, run, as_json)
     context.exit(exit_code(run) if watch else 0)
 
 
 def _list(tenant: str | None, states: tuple[str, ...], limit: int, as_json: bool) -> None:
     with session() as opened:
         runs = find_runs(opened, tenant=tenant, states=states or None, limit=limit)
-    print_json([as_facts(run) for run in runs]) if as_json else print_list(runs, datetime.now(UTC))
+        stand = counts_aside(opened, [run.id for run in runs])
+    if as_json:
+        print_json([as_facts(run, stand[run.id]) for run in runs])
+    else:
+        print_list(runs, datetime.now(UTC), stand)
 
 
 @backfill.command()
@@ -198,9 +201,9 @@ def resume(context: click.Context, /, here: bool, as_json: bool, actor: str, **g
         run = _decided(transaction, service.resume, actor=actor, **given)
         if here:
             run = work_here(settings, transaction, run, actor)
-    if not here:
-        tell_workers(settings)
-    _told(run, as_json)
+        else:
+            tell_workers(settings)
+        _told(transaction, run, as_json)
     context.exit(exit_code(run))
 
 
@@ -214,7 +217,7 @@ def cancel(**given: Any) -> None:
 def _decide(do: Callable[..., Run], as_json: bool, **given: Any) -> None:
     with transaction_of(running_settings()) as transaction:
         run = _decided(transaction, do, **given)
-    _told(run, as_json)
+        _told(transaction, run, as_json)
 
 
 def _decided(
@@ -225,52 +228,5 @@ def _decided(
         return do(opened, run_id, actor=actor, reason=reason, now=datetime.now(UTC), **more)
 
 
-@backfill.command()
-@click.argument("run_id", metavar="ID", type=click.UUID)
-@click.option("--out", type=AS_PATH, help="Write all of them into this file, and why into FILE.why.csv.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=ROWS, show_default=True)
-@as_json
-def quarantine(run_id: UUID, out: Path | None, limit: int, as_json: bool) -> None:
-    """Rows that were set aside, with line and reason; --out makes a file of them, to correct and feed again."""
-    with transaction_of(running_settings()) as transaction:
-        run = _loaded(transaction, run_id)
-        with transaction() as opened:
-            if out is not None:
-                _write(run, all_quarantined(opened, run_id, states=SET_ASIDE), out)
-                return
-            rows = quarantined(opened, run_id, states=SET_ASIDE, rows=limit)
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        ("place", "id", "code", "reason", "row"),
-        [(_place(row), row.row_id, row.code, row.reason, _shortened(row.raw)) for row in rows],
-        empty="nothing was set aside",
-    )
-    if len(rows) < run.quarantined + run.waiting:
-        click.echo(
-            f"the first {len(rows):,} of {run.quarantined + run.waiting:,}: --limit, or --out FILE for all"
-        )
-
-
-def _write(run: Run, rows: Iterator[Quarantined], out: Path) -> None:
-    written = write_quarantine(run, rows, out)
-    click.echo(f"{written.rows:,} rows: {written.path}; why, in the same order: {written.why}")
-    if written.cut:
-        click.echo(
-            f"{written.cut:,} of them are not whole ('cut'): take those from the source, by their line"
-        )
-    if run.kind in ROW_KINDS:
-        mapping = f"--source {run.source['name']}" if "name" in run.source else "--mapping FILE.toml"
-        click.echo(
-            f"correct the first file, then: ledgerbeat backfill start --tenant {run.tenant} --kind {run.kind} "
-            f"--file {written.path} --format {written.format} {mapping} --namespace {run.namespace}"
-        )
-
-
-def _place(row: Quarantined) -> str:
-    return f"line {row.line:,}" if row.line is not None else row.place
-
-
-def _shortened(raw: str) -> str:
-    return raw if len(raw) <= SHOWN_LENGTH else f"{raw[:SHOWN_LENGTH]}..."
+backfill.add_command(aside.show)
+backfill.add_command(aside.let_go)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import click
 from sqlalchemy.orm import Session
 
+from models.backfills.closing import count_aside
 from models.backfills.quarantine import quarantined
 from models.backfills.runs import Run, known_run
 from models.ledger.reads import wallets_of
@@ -101,7 +102,9 @@ def _run(
     tell_workers(settings)
     with watching(err=False) as watcher:
         ended = follow(lambda: _look(transaction, run), watcher)
-    print_run(ended, datetime.now(UTC))
+    with transaction() as session:
+        stand = count_aside(session, ended.id)
+    print_run(ended, datetime.now(UTC), stand)
     return ended
 
 

@@ -5,16 +5,20 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 
 from models.backfills.runs import Run
+from models.backfills.tables import CLOSED_STATES
 from models.money import format_minor
 from ops.cli.backfills.signs import sign_words, silence_words
 from ops.cli.backfills.words import words_of
 from ops.cli.output import print_facts, print_table
 from tasks.backfills.progress import progress
 
+Aside = Mapping[str, int]
+"""How many of a run's rows stand in each state of the quarantine."""
 ENDED = ("done", "cancelled", "paused", "failed")
 """Nothing more happens by itself."""
 PAUSED = {
@@ -40,19 +44,19 @@ def exit_code(run: Run) -> int:
     return 1 if run.state == "done" and (run.quarantined or drifted) else 0
 
 
-def as_facts(run: Run) -> dict[str, Any]:
-    """For scripts: the row, its progress, and what `start` ends with."""
+def as_facts(run: Run, stand: Aside) -> dict[str, Any]:
+    """For scripts: the row, its progress, what stands in its quarantine by state, and what `start` ends with."""
     shown = {name: value for name, value in asdict(run).items() if name not in ("cursor", "claim_version")}
-    return shown | {"progress": asdict(progress(run)), "exit_code": exit_code(run)}
+    return shown | {"progress": asdict(progress(run)), "quarantine": dict(stand), "exit_code": exit_code(run)}
 
 
-def print_list(runs: Sequence[Run], now: datetime) -> None:
+def print_list(runs: Sequence[Run], now: datetime, stand: Mapping[UUID, Aside]) -> None:
     """One line each."""
     print_table(
         ("id", "tenant", "kind", "source", "state", "progress", "effect", "set aside", "age"),
         [
             (run.id, run.tenant, kind_words(run), Path(source_words(run.source)).name, _stands(run, now), progress(run),
-             f"{run.posted:,} {words_of(run).done}", f"{run.quarantined + run.waiting:,}",
+             f"{run.posted:,} {words_of(run).done}", _aside(run, stand.get(run.id, {})),
              _age((now - run.created_at).total_seconds()))
             for run in runs
         ],
@@ -60,17 +64,17 @@ def print_list(runs: Sequence[Run], now: datetime) -> None:
     )  # fmt: skip
 
 
-def print_run(run: Run, now: datetime) -> None:
-    """Everything about one, and what to do next."""
-    print_facts(_facts(run, now))
+def print_run(run: Run, now: datetime, stand: Aside) -> None:
+    """Everything about one, and what to do next; `stand` is what stands in its quarantine."""
+    print_facts(_facts(run, now, stand))
     _print_money(run)
     _print_reasons(run.reasons)
     click.echo()
-    for words, colour in verdict(run):
+    for words, colour in verdict(run, stand):
         click.secho(words, fg=colour)
 
 
-def _facts(run: Run, now: datetime) -> dict[str, str]:
+def _facts(run: Run, now: datetime, stand: Aside) -> dict[str, str]:
     words = words_of(run)
     facts = {
         "backfill": f"{run.id}: {state_words(run)}",
@@ -84,6 +88,8 @@ def _facts(run: Run, now: datetime) -> dict[str, str]:
     if words.again:
         facts["replayed"] = f"{run.replayed:,} {words.rows} {words.again}"
     facts["quarantined"] = f"{run.quarantined:,} {words.rows} {words.aside}"
+    if closed := [f"{stand[state]:,} {state}" for state in CLOSED_STATES if stand.get(state)]:
+        facts["closed since"] = f"{', '.join(closed)}; {stand.get('open', 0):,} are open"
     if run.unchanged:
         facts["unchanged"] = f"{run.unchanged:,} {words.rows} {words.unchanged}"
     if run.waiting:
@@ -128,10 +134,17 @@ def source_words(source: Mapping[str, Any]) -> str:
             return str(source.get("path", source.get("type")))
 
 
-def verdict(run: Run) -> Iterator[tuple[str, str]]:
+def _aside(run: Run, stand: Aside) -> str:
+    """How many, and how many of them somebody still has to look at."""
+    closed = sum(stand.get(state, 0) for state in CLOSED_STATES)
+    open_ = f", {stand.get('open', 0):,} open" if closed else ""
+    return f"{run.quarantined + run.waiting:,}{open_}"
+
+
+def verdict(run: Run, stand: Aside) -> Iterator[tuple[str, str]]:
     """The last words, each with a colour: how it stands, and the next command."""
     command, words = f"ledgerbeat backfill %s {run.id}", words_of(run)
-    if run.quarantined:
+    if stand.get("open"):
         yield f"set aside: {command % 'quarantine'} --out FILE.csv has the rows and why", "yellow"
     match run.state:
         case "done" if run.dry_run:

@@ -77,6 +77,7 @@ def test_corrected_it_is_fed_again_with_the_same_mapping(office: Office, faulty:
     ran = office.start(file=out)
     assert ran.code == 0, ran.out + ran.err
     assert (office.wallet(), office.wallet("bob"), office.posted()) == (650, 200, 5)
+    assert "none is open" in office.run("backfill", "quarantine", faulty).out
     again = office.start("--force")
     assert (again.code, office.posted(), office.wallet()) == (1, 5, 650)
 

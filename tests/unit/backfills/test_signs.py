@@ -83,9 +83,9 @@ def test_who_takes_it_over_is_told(run: Run, words: str) -> None:
 def test_it_is_told_wherever_a_run_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     silent, words = claimed(-42, batch=-43), "no sign of its worker for at least 42 s"
     assert pace_words(silent, NOW) == words
-    print_list([silent], NOW)
-    print_run(silent, NOW)
+    print_list([silent], NOW, {})
+    print_run(silent, NOW, {})
     said = capsys.readouterr().out
     assert (f"running, {words}" in said, f"last batch 43 s ago; {words}" in said) == (True, True)
-    print_run(replace(silent, state="paused", pause_code="asked"), NOW)
+    print_run(replace(silent, state="paused", pause_code="asked"), NOW, {})
     assert "no sign" not in capsys.readouterr().out
