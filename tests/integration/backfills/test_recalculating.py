@@ -1,5 +1,6 @@
 """wallet_recalc: every account of a tenant or an owner is looked at once; what drifted is set right, up to the cap."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Thread
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from models.backfills.quarantine import all_quarantined
 from models.backfills.runs import Run
+from models.backfills.tables import QUARANTINE_STATES
 from models.ledger.posting import post
 from models.ledger.recalc import find_drift
 from tasks.backfills import service
@@ -19,6 +22,12 @@ from tests.waiting import until
 from worker.database import Transaction
 
 OWNERS = 250
+OVERDRAWN = text("""
+    ALTER TABLE ledger_entries DISABLE TRIGGER USER;
+    INSERT INTO ledger_entries (transaction_id, account_id, amount_minor, balance_after_minor)
+    SELECT min(t.id), a.id, -30, -20 FROM ledger_transactions t, accounts a
+    WHERE a.owner = 'p007' GROUP BY a.id;
+""")
 
 
 @dataclass
@@ -130,6 +139,10 @@ def test_a_cap_is_never_passed_and_the_run_stops_before_the_row_that_would(
     assert run.posted == repaired
     assert run.posted_minor("EUR") == 7 * repaired <= cap
     assert (run.state, run.pause_code) == (("done", None) if repaired == 100 else ("paused", "cap_reached"))
+    assert repaired == 100 or re.fullmatch(
+        rf"account \d+ would move 0\.07 EUR; .* It goes on with --max-amount-minor {7 * repaired + 7} or more",
+        str(run.last_error),
+    )
     assert len(books.audits()) == (0 if dry_run else repaired)
 
 
@@ -145,19 +158,30 @@ def test_a_run_whose_cap_is_raised_goes_on_with_the_row_that_stopped_it(books: B
 
 def test_what_cannot_be_repaired_is_set_aside_with_the_reason(books: Books) -> None:
     with books.owner() as session:
-        session.execute(
-            text("""
-            ALTER TABLE ledger_entries DISABLE TRIGGER USER;
-            INSERT INTO ledger_entries (transaction_id, account_id, amount_minor, balance_after_minor)
-            SELECT min(t.id), a.id, -30, -20 FROM ledger_transactions t, accounts a
-            WHERE a.owner = 'p007' GROUP BY a.id;
-            """)
-        )
+        session.execute(OVERDRAWN)
     run = books.recalc()
     assert counts(run) == ("done", OWNERS + 1, 0, OWNERS, 1)
     [row] = set_aside(books.transaction, run.id)
     assert (row.code, "wallet:p007:available" in row.raw) == ("unrepairable", True)
     assert books.drifted() == ["wallet:p007:available"]
+
+
+def test_what_could_not_be_set_right_is_closed_once_it_agrees(books: Books) -> None:
+    with books.owner() as session:
+        session.execute(OVERDRAWN)
+    first, again = books.recalc(), books.recalc()
+    assert [aside_states(books, run) for run in (first, again)] == [["open"], ["open"]]
+    posted(books.transaction, credit("p007", 100, "what was missing"))
+    dry = books.recalc(dry_run=True)
+    assert [aside_states(books, run) for run in (first, again)] == [["open"], ["open"]]
+    last = books.recalc()
+    assert (dry.posted, last.posted, books.drifted()) == (1, 1, [])
+    assert [aside_states(books, run) for run in (first, again)] == [["corrected"], ["corrected"]]
+
+
+def aside_states(books: Books, run: Run) -> list[str]:
+    with books.transaction() as session:
+        return [row.state for row in all_quarantined(session, run.id, states=QUARANTINE_STATES)]
 
 
 def test_accounts_that_are_opened_meanwhile_are_looked_at_too(books: Books) -> None:
