@@ -61,6 +61,6 @@ def _paused(run: Run, name: str, why: str, resume: str) -> Finding:
         return ok("backfills", f"{name} is paused, as somebody asked")
     if run.pause_code == "cap_reached":
         cap = f"{resume} --max-amount-minor ..., or cancel it"
-        return warning("backfills", f"{name} has reached its cap of {run.max_amount_minor}", cap)
+        return warning("backfills", f"{name} is paused at its cap{why}", cap)
     way = WAYS_ON.get(str(run.pause_code), "put its cause right")
     return problem("backfills", f"{name} is paused: {run.pause_code}{why}", f"{way}; then: {resume}")

@@ -24,8 +24,8 @@ from tasks.backfills.ending import end, halt, stop
 from tasks.backfills.faults import fault_of, passes_soon
 from tasks.backfills.hands import Hands
 from tasks.backfills.kinds import feed_of
-from tasks.backfills.policy import Timing, checkpoint, step, too_many_failed
-from tasks.backfills.port import Applied, Feed, Portion
+from tasks.backfills.policy import Timing, cap_words, checkpoint, step, too_many_failed
+from tasks.backfills.port import Applied, Feed, PastCap, Portion
 from tasks.backfills.taking import why_taken
 from worker.sources.port import SourceChanged, SourceFailed
 from worker.telemetry import describe_error
@@ -168,10 +168,8 @@ class _Batch:
         match step(held, applied, at):
             case "done":
                 return end(session, run, "done", now=now)
-            case "cap_reached":
-                return halt(
-                    session, run, "cap_reached", f"the next row is past the cap of {run.max_amount_minor}"
-                )
+            case PastCap() as past_cap:
+                return halt(session, run, "cap_reached", cap_words(run, past_cap))
             case "on" if _failed(applied) and too_many_failed(held):
                 return halt(session, run, "batch_failed", f"{policy.FAILED_ROWS_MAX} rows failed, one by one")
             case "on":

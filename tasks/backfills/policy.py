@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from models.backfills.runs import Checkpoint, Run
-from tasks.backfills.port import Applied, PaceFacts
+from models.money import format_minor
+from tasks.backfills.port import Applied, PaceFacts, PastCap
 
 Sums = Mapping[str, Mapping[str, int]]
-Step = Literal["on", "done", "cap_reached"]
-"""What a run does after a batch."""
+Step = Literal["on", "done"] | PastCap
+"""What a run does after a batch: PastCap stops it before that row."""
 
 HANDED_OVER_SECONDS = 15
 """For so long a run is kept for whoever brings the next turn; then the tick sends another."""
@@ -33,7 +34,7 @@ class Timing:
 
 def checkpoint(run: Run, applied: Applied, timing: Timing, *, now: datetime) -> Checkpoint:
     """Where the run stands when the batch is done."""
-    reading, ends = run.phase == "read", applied.is_last and not applied.cap_reached
+    reading, ends = run.phase == "read", applied.is_last and applied.past_cap is None
     waits = sum(row.state == "waiting" for row in applied.set_aside)
     begins_again = reading and ends
     return Checkpoint(
@@ -58,8 +59,8 @@ def checkpoint(run: Run, applied: Applied, timing: Timing, *, now: datetime) -> 
 
 def step(run: Run, applied: Applied, at: Checkpoint) -> Step:
     """Of a batch of `run`, which has come to `at`."""
-    if applied.cap_reached:
-        return "cap_reached"
+    if applied.past_cap is not None:
+        return applied.past_cap
     if not applied.is_last or (run.phase == "read" and at.waiting > 0):
         return "on"
     return "done"
@@ -76,6 +77,30 @@ def within_cap(run: Run, moves: Iterable[tuple[str, int] | None]) -> int:
             if run.posted_minor(currency) + moved[currency] > run.max_amount_minor:
                 return rows - 1
     return rows
+
+
+def cap_words(run: Run, past: PastCap) -> str:
+    """Where the run stops, once its batch is counted, and with which cap the row that comes next would pass."""
+    moved, cap = run.posted_minor(past.currency), run.max_amount_minor or 0
+    row, before, most = (format_minor(one, past.currency) for one in (past.amount_minor, moved, cap))
+    would = "would have been moved" if run.dry_run else "were moved"
+    return (
+        f"{past.place} would move {row}; {before} {would} before it, and the cap is {most} ({cap} minor units of each "
+        f"currency). It goes on with --max-amount-minor {moved + past.amount_minor} or more"
+    )
+
+
+def why_cap_refused(run: Run, cap: int | None) -> str | None:
+    """Why a stopped run is not resumed with this cap, if so: none is lowered, and the same one stops the same row."""
+    before = run.max_amount_minor
+    if cap is not None and (before is None or cap < before):
+        return f"backfill {run.id}: a resume can only raise a cap; this one is {before}"
+    if run.pause_code == "cap_reached" and cap == before:
+        return (
+            f"backfill {run.id} has come to its cap and would stop at once: {run.last_error}. Give a higher one, "
+            "--max-amount-minor (in a job max_amount_minor), or cancel it"
+        )
+    return None
 
 
 def added(one: Sums, other: Sums) -> dict[str, dict[str, int]]:

@@ -34,11 +34,20 @@ class Portion(Generic[Item]):
 
 
 @dataclass(frozen=True, slots=True)
+class PastCap:
+    """The row that would have moved more than the run may: where it stands, for people, and what it would move."""
+
+    place: str
+    currency: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """What became of a portion, or of its first rows: each is posted, replayed, unchanged or set aside, once.
 
-    `money` is {currency: {"posted" | "replayed": minor}}, sums of absolute amounts. With `cap_reached` the next row
-    would have moved more than the run may: `after` is the cursor before it, and `is_last` says nothing.
+    `money` is {currency: {"posted" | "replayed": minor}}, sums of absolute amounts. With `past_cap` the next row would
+    have moved more than the run may: `after` is the cursor before it, and `is_last` says nothing.
     `row_ids` are those of the rows that need no correction any more, whichever run has set them aside before.
     """
 
@@ -50,7 +59,7 @@ class Applied:
     unchanged: int = 0
     set_aside: Sequence[SetAside] = ()
     money: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    cap_reached: bool = False
+    past_cap: PastCap | None = None
     row_ids: Callable[[], Iterable[str]] = tuple
 
     @property

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models.backfills.quarantine import SetAside
 from models.backfills.runs import Run
 from models.ledger.recalc import Drift, account_ids, count_accounts, drift_of, repair
-from tasks.backfills.port import Applied, Portion
+from tasks.backfills.port import Applied, PastCap, Portion
 from worker.database import Transaction
 from worker.settings import TenantSettings
 from worker.sources.port import Extent, SourceFailed
@@ -87,7 +87,7 @@ class AccountsFeed:
             unchanged=rows - len(chosen),
             set_aside=[_unrepairable(one) for one in chosen if not one.repairable],
             money=_money(fixed),
-            cap_reached=within < len(drifted),
+            past_cap=_past_cap(drifted[within]) if within < len(drifted) else None,
             row_ids=lambda: _right(portion.items[:rows], chosen),
         )
 
@@ -119,6 +119,10 @@ def _within_cap(run: Run, drifted: Sequence[Drift]) -> int:
             return count
         moved[one.currency] = total
     return len(drifted)
+
+
+def _past_cap(one: Drift) -> PastCap:
+    return PastCap(f"account {one.account_id}", one.currency, _size(one))
 
 
 def _until(portion: Portion[Looked], stop: int | None, run: Run) -> tuple[int, Mapping[str, Any] | None]:

@@ -22,7 +22,7 @@ from tasks.backfills.correcting import brought
 from tasks.backfills.judging import Judged
 from tasks.backfills.openings import judge_openings, refuse_moved_meanwhile
 from tasks.backfills.policy import within_cap
-from tasks.backfills.port import Applied, Portion
+from tasks.backfills.port import Applied, PastCap, Portion
 from tasks.backfills.postings import history_posting
 from worker.sources.port import BadRow, Cursor, Extent, OpeningRow, PostingRow, Row, RowSource
 
@@ -31,7 +31,8 @@ Read = Row | BadRow
 
 @dataclass(slots=True)
 class Taken:
-    """What became of rows, one after another. `moves` has what each row created: currency and amount."""
+    """What became of rows, one after another. `moves` has what each row created: currency and amount; `past_cap` is the
+    first row that does not fit."""
 
     posted: int = 0
     replayed: int = 0
@@ -39,6 +40,7 @@ class Taken:
     set_aside: list[SetAside] = field(default_factory=list)
     moves: list[tuple[str, int] | None] = field(default_factory=list)
     money: dict[str, Counter[str]] = field(default_factory=dict)
+    past_cap: PastCap | None = None
 
     def count(self, judged: Judged, row: Read, outcome: PostingOutcome | None) -> None:
         """One row more."""
@@ -94,7 +96,7 @@ class RowsFeed:
             unchanged=taken.unchanged,
             set_aside=taken.set_aside,
             money=taken.money,
-            cap_reached=cut,
+            past_cap=taken.past_cap,
             row_ids=brought(portion.items[:rows], taken.set_aside),
         )
 
@@ -106,16 +108,22 @@ def take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> tup
     """Apply the rows, or as many of the first as the run's cap lets pass: how many."""
     if run.max_amount_minor is None:
         return _take(session, run, rows, now), len(rows)
-    fit = len(rows)
+    fit, past_cap = len(rows), None
     while True:
         savepoint = session.begin_nested()
         taken = _take(session, run, rows[:fit], now)
         within = within_cap(run, taken.moves)
         if within == fit:
             savepoint.commit()
+            taken.past_cap = past_cap
             return taken, fit
         savepoint.rollback()
-        fit = within
+        fit, past_cap = within, _past_cap(rows[within], taken.moves[within])
+
+
+def _past_cap(row: Read, move: tuple[str, int] | None) -> PastCap | None:
+    place = f"row {row.place}" if row.line is None else f"line {row.line:,}"
+    return None if move is None else PastCap(place, *move)
 
 
 def blamed(row: Read, reason: str) -> SetAside:

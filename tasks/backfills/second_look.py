@@ -58,7 +58,7 @@ class SecondLook:
             unchanged=taken.unchanged,
             set_aside=refused,
             money=taken.money,
-            cap_reached=rows < len(portion.items),
+            past_cap=taken.past_cap,
             row_ids=brought(found[:rows], taken.set_aside),
         )
 

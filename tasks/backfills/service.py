@@ -29,7 +29,7 @@ from tasks.backfills.batch import BatchReport, run_batch
 from tasks.backfills.ending import end, halt, stop
 from tasks.backfills.hands import Hands
 from tasks.backfills.kinds import Kind, kind_of, tenant_of
-from tasks.backfills.policy import HANDED_OVER_SECONDS
+from tasks.backfills.policy import HANDED_OVER_SECONDS, why_cap_refused
 from tasks.backfills.progress import progress
 from tasks.backfills.taking import why_taken_file
 from worker.database import Transaction
@@ -152,14 +152,13 @@ def resume(
     job_id: UUID | None = None,
     max_amount_minor: int | None = None,
 ) -> Run:
-    """Go on where a paused or failed run stopped; a given cap is higher. Raises NotFound and NotPossible."""
+    """Go on where a paused or failed run stopped; at its cap it needs a higher one. Raises NotFound and NotPossible."""
     run = known_run(session, run_id, tenant=tenant, lock=True)
     if run.state not in ("paused", "failed"):
         raise NotPossible(f"backfill {run.id} is {run.state}: only what is paused or failed can be resumed")
-    before = run.max_amount_minor
-    cap = before if max_amount_minor is None else max_amount_minor
-    if cap is not None and (before is None or cap < before):
-        raise NotPossible(f"backfill {run.id}: a resume can only raise a cap; this one is {before}")
+    cap = run.max_amount_minor if max_amount_minor is None else max_amount_minor
+    if (refused := why_cap_refused(run, cap)) is not None:
+        raise NotPossible(refused)
     resume_run(session, run, max_amount_minor=cap, now=now)
     return _done(session, run, "backfills.resume", _By(actor, reason, now, job_id), {"max_amount_minor": cap})
 

@@ -160,7 +160,8 @@ class BackfillPause(BackfillCommand):
 
 
 class BackfillResume(BackfillCommand):
-    """Lets a paused or failed backfill go on where it stopped; max_amount_minor sets another cap. Audited."""
+    """Lets a paused or failed backfill go on where it stopped; one that came to its cap takes a higher one,
+    max_amount_minor, and says which is enough. Audited."""
 
     model_config = _command("The file is back in its place")
 

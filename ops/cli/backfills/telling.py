@@ -23,7 +23,7 @@ ENDED = ("done", "cancelled", "paused", "failed")
 """Nothing more happens by itself."""
 PAUSED = {
     "asked": "as somebody asked",
-    "cap_reached": "the next row would have moved more than it may",
+    "cap_reached": "at its cap",
     "source_changed": "the source is not what it was when the run began",
     "source_failed": "the source cannot be read",
     "batch_failed": "rows failed again and again",
@@ -161,8 +161,8 @@ def verdict(run: Run, stand: Aside) -> Iterator[tuple[str, str]]:
             yield f"FAILED: {run.last_error}", "red"
             yield f"to try it again as it is: {command % 'resume'} --reason ...", "red"
         case "paused":
-            error = f" ({run.last_error})" if run.last_error else ""
-            yield f"paused: {PAUSED.get(str(run.pause_code), run.pause_code)}{error}", "red"
+            error = f": {run.last_error}" if run.last_error else ""
+            yield f"paused, {PAUSED.get(str(run.pause_code), run.pause_code)}{error}", "red"
             cap = " --max-amount-minor ..." if run.pause_code == "cap_reached" else ""
             yield f"to go on: {command % 'resume'} --reason ...{cap}", "red"
             if run.dry_run:

@@ -96,12 +96,17 @@ def test_a_cap_pauses_before_it_is_passed_and_a_higher_one_goes_on(office: Offic
     office.file(*GOOD)
     ran = office.start("--max-amount-minor", 1000)
     assert ran.code == 2
-    assert "the next row would have moved more than it may" in ran.out
+    assert "paused, at its cap: line 8 would move 1.50 EUR; 9.00 EUR were moved before it" in ran.out
+    assert "the cap is 10.00 EUR (1000 minor units of each currency)" in ran.out
+    assert "It goes on with --max-amount-minor 1050 or more" in ran.out
     assert office.wallet() == 900
     [run] = office.rows(RUNS)
     assert f"ledgerbeat backfill resume {run['id']} --reason ... --max-amount-minor ..." in ran.out
     lower = office.run("backfill", "resume", run["id"], "--reason", "x", "--max-amount-minor", 999)
     assert (lower.code, "can only raise a cap" in lower.err) == (2, True)
+    same = office.run("backfill", "resume", run["id"], "--reason", "x", "--here")
+    assert (same.code, "Give a higher one, --max-amount-minor" in same.err, same.out) == (2, True, "")
+    assert office.wallet() == 900
     resume = ("backfill", "resume", run["id"], "--reason", "agreed", "--max-amount-minor", 10_000)
     on = office.run(*resume, "--here")
     assert (on.code, office.wallet()) == (0, 6000), on.out + on.err

@@ -255,6 +255,9 @@ def test_a_resume_may_raise_the_cap_and_not_lower_it(desk: Desk) -> None:
     assert (desk.work(run_id).pause_code, desk.doors.wallet()) == ("cap_reached", 900)
     lower = desk.asked("backfills.resume", desk.told(run_id, max_amount_minor=999))
     assert (lower["state"], lower["code"]) == ("refused", "cap_too_low")
+    same = desk.asked("backfills.resume", desk.told(run_id))
+    assert (same["state"], same["code"]) == ("refused", "cap_too_low")
+    assert "--max-amount-minor 1050 or more. Give a higher one, " in same["cause"]
     assert desk.asked("backfills.resume", desk.told(run_id, max_amount_minor=5000))["state"] == "done"
     assert (desk.work(run_id).state, desk.doors.wallet()) == ("done", 3000)
 

@@ -20,7 +20,7 @@ STANDS: Mapping[str, Mapping[str, Any]] = {
     "pending": {},
     "running": {"state": "running"},
     "at work": AT_WORK,
-    "paused": {"state": "paused", "pause_code": "cap_reached"},
+    "paused": {"state": "paused", "pause_code": "asked"},
     "failed": {"state": "failed"},
     "done": {"state": "done", "finished_at": NOW},
     "cancelled": {"state": "cancelled", "finished_at": NOW},

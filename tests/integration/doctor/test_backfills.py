@@ -87,7 +87,8 @@ def test_one_that_rests_is_fine(environment: Environment, run_id: str, transacti
     [
         ({"state": "failed", "last_error": "the header lacks id"}, "problem", "has failed (the header", "resume"),
         ({"state": "paused", "pause_code": "asked"}, "ok", "paused, as somebody asked", ""),
-        ({"state": "paused", "pause_code": "cap_reached"}, "warning", "its cap of 500", "--max-amount-minor"),
+        ({"state": "paused", "pause_code": "cap_reached", "last_error": "line 8 would move 1.50 EUR"}, "warning",
+         "is paused at its cap (line 8 would move 1.50 EUR)", "--max-amount-minor"),
         ({"state": "paused", "pause_code": "source_changed"}, "problem", "source_changed", "put the file back"),
         ({"state": "paused", "pause_code": "source_failed", "last_error": "old.csv is gone"}, "problem",
          "source_failed (old.csv is gone)", "put the source right"),

@@ -1,5 +1,6 @@
 """What follows from a batch."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +10,18 @@ import pytest
 
 from models.backfills.quarantine import SetAside
 from models.backfills.runs import Run
-from tasks.backfills.policy import Timing, added, checkpoint, pace_facts, step, too_many_failed, within_cap
-from tasks.backfills.port import Applied
+from tasks.backfills.policy import (
+    Timing,
+    added,
+    cap_words,
+    checkpoint,
+    pace_facts,
+    step,
+    too_many_failed,
+    why_cap_refused,
+    within_cap,
+)
+from tasks.backfills.port import Applied, PastCap
 from tasks.backfills.progress import progress
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -23,6 +34,7 @@ RUN = Run(
     actor="ops", reason="why", job_id=None, created_at=NOON, started_at=NOON, last_batch_at=None, worked_seconds=2.0,
     finished_at=None,
 )  # fmt: skip
+PAST = PastCap("line 1,208", "EUR", 150)
 TIMING = Timing(rows=100, seconds=0.5, lock_seconds=0.25)
 
 
@@ -62,14 +74,14 @@ def test_a_second_look_reads_no_row_anew() -> None:
         ("read", 0, {}, "on", "read", {"at": 2}),
         ("read", 0, {"is_last": True}, "done", "second_look", None),
         ("read", 2, {"is_last": True}, "on", "second_look", None),
-        ("read", 2, {"is_last": True, "cap_reached": True}, "cap_reached", "read", {"at": 2}),
+        ("read", 2, {"is_last": True, "past_cap": PAST}, PAST, "read", {"at": 2}),
         ("second_look", 2, {}, "on", "second_look", {"at": 2}),
         ("second_look", 2, {"is_last": True}, "done", "second_look", {"at": 2}),
-        ("second_look", 2, {"cap_reached": True}, "cap_reached", "second_look", {"at": 2}),
+        ("second_look", 2, {"past_cap": PAST}, PAST, "second_look", {"at": 2}),
     ],
 )
 def test_where_a_run_goes_on(
-    phase: str, waiting: int, more: dict[str, Any], expected: str, next_phase: str, cursor: Any
+    phase: str, waiting: int, more: dict[str, Any], expected: str | PastCap, next_phase: str, cursor: Any
 ) -> None:
     run, done = replace(RUN, phase=phase, waiting=waiting), applied(**more)
     at = checkpoint(run, done, TIMING, now=NOON)
@@ -91,6 +103,56 @@ def test_where_a_run_goes_on(
 def test_as_many_rows_as_the_cap_lets_pass(cap: int | None, moves: list[Any], rows: int) -> None:
     """70 EUR were moved before."""
     assert within_cap(replace(RUN, max_amount_minor=cap), moves) == rows
+
+
+@pytest.mark.parametrize(
+    ("run", "past", "words"),
+    [
+        (
+            replace(RUN, max_amount_minor=200),
+            PAST,
+            (
+                "line 1,208 would move 1.50 EUR; 0.70 EUR were moved before it, and the cap is 2.00 EUR "
+                "(200 minor units of each currency). It goes on with --max-amount-minor 220 or more"
+            ),
+        ),
+        (
+            replace(RUN, max_amount_minor=0, dry_run=True),
+            PastCap("row k-7", "JPY", 1000),
+            (
+                "row k-7 would move 1,000 JPY; 0 JPY would have been moved before it, and the cap is 0 JPY "
+                "(0 minor units of each currency). It goes on with --max-amount-minor 1000 or more"
+            ),
+        ),
+    ],
+)
+def test_a_cap_says_what_it_stopped_and_which_would_do(run: Run, past: PastCap, words: str) -> None:
+    assert cap_words(run, past) == words
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "cap", "refused"),
+    [
+        (None, "asked", None, None),
+        (None, "asked", 5, "can only raise a cap; this one is None"),
+        (70, "asked", 70, None),
+        (70, "asked", 69, "can only raise a cap; this one is 70"),
+        (70, "source_failed", 71, None),
+        (70, "cap_reached", 69, "can only raise a cap"),
+        (70, "cap_reached", 70, "would stop at once: line 8 .* Give a higher one, --max-amount-minor"),
+        (70, "cap_reached", 71, None),
+        (0, "cap_reached", 0, "would stop at once"),
+        (0, "cap_reached", 1, None),
+    ],
+)
+def test_a_cap_that_stopped_a_run_must_be_raised(
+    before: int | None, code: str, cap: int | None, refused: str | None
+) -> None:
+    run = replace(
+        RUN, state="paused", max_amount_minor=before, pause_code=code, last_error="line 8 would move 1.50 EUR"
+    )
+    why = why_cap_refused(run, cap)
+    assert why is None if refused is None else re.search(refused, str(why))
 
 
 def test_sums_are_by_currency() -> None:
