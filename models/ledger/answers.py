@@ -36,9 +36,9 @@ def _balances_then(session: Session, ids: Sequence[int]) -> Mapping[int, Balance
 
 def _outcome(decision: Decision, batch: Batch, balances: Mapping[int, Balances]) -> PostingOutcome:
     match decision:
-        case Write(posting, _, entries):
-            after = tuple([(entry.code, entry.currency, entry.balance_after_minor) for entry in entries])
-            return Created(_id_of(batch, (posting.tenant, posting.key)), after)
+        case Write(_, standing, entries):
+            after = tuple([(code, currency, balance) for _, code, currency, _, balance, _ in entries])
+            return Created(standing.id or 0, after)
         case Replay(key):
             row_id = _id_of(batch, key)
             return Replayed(row_id, balances[row_id] if row_id else ())

@@ -51,11 +51,11 @@ class Entry(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Decided: to be written."""
+    """Decided: to be written. `standing` has its id once it is."""
 
     posting: Posting
-    fingerprint: bytes
-    entries: tuple[Entry, ...]
+    standing: Standing
+    entries: list[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,8 @@ class Batch:
 
     def _decide_one(self, posting: Posting) -> Decision:
         key = (posting.tenant, posting.key)
-        fingerprint = posting.fingerprint()
         if stands := self.standing.get(key):
-            return Replay(key) if stands.fingerprint == fingerprint else _conflict(posting)
+            return Replay(key) if stands.fingerprint == posting.fingerprint else _conflict(posting)
         if posting.requires and (posting.tenant, posting.requires) not in self.standing:
             return Refused("requirement_missing", {"requires": posting.requires})
         running: dict[AccountKey, int] = {}
@@ -102,8 +101,8 @@ class Batch:
             return entries
         for account_key, balance in running.items():
             self.accounts[account_key].balance = balance
-        self.standing[key] = Standing(fingerprint, None)
-        return Write(posting, fingerprint, tuple(entries))
+        standing = self.standing[key] = Standing(posting.fingerprint, None)
+        return Write(posting, standing, entries)
 
     def _decide_group(self, postings: Sequence[Posting]) -> list[Decision]:
         before = {key: self.accounts[key].balance for key in account_keys(postings)}
@@ -127,16 +126,18 @@ class Batch:
     def _entries(self, posting: Posting, running: dict[AccountKey, int]) -> list[Entry] | Refused:
         """The entries, and in `running` the balances after them."""
         entries: list[Entry] = []
+        tenant, accounts = posting.tenant, self.accounts
         for leg in posting.legs:
-            for code, amount in self._split(posting.tenant, leg, running):
-                key = (posting.tenant, code, leg.currency)
-                account = self.accounts[key]
+            currency = leg.currency
+            for code, amount in self._split(tenant, leg, running):
+                key = (tenant, code, currency)
+                account = accounts[key]
                 after = running.get(key, account.balance) + amount
                 if not -BIGINT_MAX <= after <= BIGINT_MAX:
-                    return Refused("amount_out_of_range", {"currency": leg.currency})
+                    return Refused("amount_out_of_range", {"currency": currency})
                 running[key] = after
                 short = _short(account, amount, after) if after < 0 else 0
-                entries.append(Entry(account.id, code, leg.currency, amount, after, short))
+                entries.append(Entry(account.id, code, currency, amount, after, short))
         return self._refuse_overdrawn(running) or entries
 
     def _split(self, tenant: str, leg: Leg, running: dict[AccountKey, int]) -> Sequence[tuple[str, int]]:

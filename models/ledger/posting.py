@@ -82,7 +82,7 @@ def post(
     decisions = batch.decide(postings)
     writes = [decision for decision in decisions if isinstance(decision, Write)]
     if writes:
-        _write(session, writes, batch, require_aware(now))
+        _write(session, writes, require_aware(now))
     return outcomes_of(session, decisions, batch)
 
 
@@ -94,8 +94,8 @@ def _lock_or_open(session: Session, keys: set[AccountKey], *, shadow: bool) -> d
     return accounts
 
 
-def _write(session: Session, writes: Sequence[Write], batch: Batch, now: datetime) -> None:
-    """Insert what was decided and note the new ids in `batch.standing`."""
+def _write(session: Session, writes: Sequence[Write], now: datetime) -> None:
+    """Insert what was decided and note the new ids."""
     entries = [entry for write in writes for entry in write.entries]
     numbers = [number for number, write in enumerate(writes, 1) for _ in write.entries]
     ids = session.execute(
@@ -105,8 +105,8 @@ def _write(session: Session, writes: Sequence[Write], batch: Batch, now: datetim
     if raced := ids.count(None):
         raise PostingRaced(f"{raced} of {len(writes)} keys were taken meanwhile")
     for write, row_id in zip(writes, ids, strict=True):
-        batch.standing[write.posting.tenant, write.posting.key].id = row_id
-    _record_mismatches(session, writes, batch)
+        write.standing.id = row_id
+    _record_mismatches(session, writes)
 
 
 def _transaction_columns(writes: Sequence[Write], now: datetime) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _transaction_columns(writes: Sequence[Write], now: datetime) -> dict[str, st
         "tenants": texts(posting.tenant for posting in postings),
         "kinds": texts(posting.kind for posting in postings),
         "keys": texts(posting.key for posting in postings),
-        "fingerprints": texts(write.fingerprint.hex() for write in writes),
+        "fingerprints": texts(posting.fingerprint.hex() for posting in postings),
         "subjects": texts(posting.subject for posting in postings),
         "job_ids": texts(posting.job_id.hex if posting.job_id else None for posting in postings),
         "times": texts(min(posting.occurred_at, now).isoformat() for posting in postings),
@@ -133,9 +133,9 @@ def _entry_columns(entries: Sequence[Entry]) -> dict[str, str]:
     }
 
 
-def _record_mismatches(session: Session, writes: Sequence[Write], batch: Batch) -> None:
+def _record_mismatches(session: Session, writes: Sequence[Write]) -> None:
     short = [
-        (write.posting.tenant, batch.standing[write.posting.tenant, write.posting.key].id, entry)
+        (write.posting.tenant, write.standing.id, entry)
         for write in writes
         for entry in write.entries
         if entry.short_minor

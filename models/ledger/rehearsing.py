@@ -123,7 +123,7 @@ def _keep(session: Session, writes: Sequence[Write], backfill_id: UUID) -> None:
         {
             "backfill_id": backfill_id,
             "keys": texts(write.posting.key for write in writes),
-            "fingerprints": texts(write.fingerprint.hex() for write in writes),
+            "fingerprints": texts(write.posting.fingerprint.hex() for write in writes),
             "codes": texts(code for code, _ in balances),
             "currencies": texts(currency for _, currency in balances),
             "balances": integers(balances.values()),

@@ -118,6 +118,7 @@ class _Batch:
         """At most `rows`, or as many of the first as can be applied."""
         while True:
             portion = self._read(feed, rows)
+            self.hands.ahead.begin(feed, self.run, portion, rows)
             try:
                 return self._commit(rows, _applying(feed, portion))
             except (RunClaimLost, SourceFailed):
@@ -138,7 +139,7 @@ class _Batch:
 
     def _read(self, feed: Feed[Any], rows: int) -> Portion[Any]:
         try:
-            return _patiently(self.hands, lambda: feed.read(self.run, rows))
+            return _patiently(self.hands, lambda: self.hands.ahead.read(feed, self.run, rows))
         except (SourceFailed, RunClaimLost):
             raise
         except Exception as error:

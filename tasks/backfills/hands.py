@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
+from tasks.backfills.ahead import ReadAhead
 from tasks.backfills.port import Pacing, full_speed
 from worker.database import Transaction
 from worker.settings import TenantSettings
@@ -37,6 +38,7 @@ class Hands:
     locks: Locks
     publish: Publish
     pace: Pacing = full_speed
+    ahead: ReadAhead = field(default_factory=ReadAhead)
     clock: Callable[[], datetime] = utc_now
     ticks: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep

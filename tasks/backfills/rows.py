@@ -27,6 +27,8 @@ from tasks.backfills.postings import history_posting
 from worker.sources.port import BadRow, Cursor, Extent, OpeningRow, PostingRow, Row, RowSource
 
 Read = Row | BadRow
+Asked = tuple[Read, Judged | None]
+"""A row and what it asks of the ledger, made while it is read; None where the ledger is looked at first."""
 
 
 @dataclass(slots=True)
@@ -63,9 +65,11 @@ class Taken:
     def _add(self, what: str, judged: Judged) -> tuple[str, int]:
         assert isinstance(judged, Posting)  # noqa: S101 - what has an outcome was posted
         leg = judged.legs[0]
-        amount = abs(leg.amount_minor)
-        self.money.setdefault(leg.currency, Counter())[what] += amount
-        return leg.currency, amount
+        currency, amount = leg.currency, abs(leg.amount_minor)
+        if (sums := self.money.get(currency)) is None:
+            sums = self.money[currency] = Counter()
+        sums[what] += amount
+        return currency, amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,15 @@ class RowsFeed:
     def extent(self) -> Extent:
         return self.source.extent()
 
-    def read(self, run: Run, rows_max: int) -> Portion[Read]:
+    def read(self, run: Run, rows_max: int) -> Portion[Asked]:
         at, skip = _place(run)
         if skip:
             at = self.source.page(at, skip).after
         page = self.source.page(at, rows_max)
-        return Portion(page.rows, {"at": dict(page.after), "skip": 0}, page.is_last, page.bytes_read)
+        rows = [asked(run, row) for row in page.rows]
+        return Portion(rows, {"at": dict(page.after), "skip": 0}, page.is_last, page.bytes_read)
 
-    def apply(self, session: Session, run: Run, portion: Portion[Read], *, now: datetime) -> Applied:
+    def apply(self, session: Session, run: Run, portion: Portion[Asked], *, now: datetime) -> Applied:
         taken, rows = take(session, run, portion.items, now)
         cut = rows < len(portion.items)
         return Applied(
@@ -97,14 +102,21 @@ class RowsFeed:
             set_aside=taken.set_aside,
             money=taken.money,
             past_cap=taken.past_cap,
-            row_ids=brought(portion.items[:rows], taken.set_aside),
+            row_ids=brought([row for row, _ in portion.items[:rows]], taken.set_aside),
         )
 
-    def blame(self, portion: Portion[Read], reason: str) -> list[SetAside]:
-        return [blamed(row, reason) for row in portion.items]
+    def blame(self, portion: Portion[Asked], reason: str) -> list[SetAside]:
+        return [blamed(row, reason) for row, _ in portion.items]
 
 
-def take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> tuple[Taken, int]:
+def asked(run: Run, row: Read) -> Asked:
+    """What the row asks for, as far as it alone says it."""
+    if isinstance(row, PostingRow):
+        return row, judging.posting_or_aside(row, partial(history_posting, run.tenant, run.namespace, row))
+    return row, judging.bad(row) if isinstance(row, BadRow) else None
+
+
+def take(session: Session, run: Run, rows: Sequence[Asked], now: datetime) -> tuple[Taken, int]:
     """Apply the rows, or as many of the first as the run's cap lets pass: how many."""
     if run.max_amount_minor is None:
         return _take(session, run, rows, now), len(rows)
@@ -118,7 +130,7 @@ def take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> tup
             taken.past_cap = past_cap
             return taken, fit
         savepoint.rollback()
-        fit, past_cap = within, _past_cap(rows[within], taken.moves[within])
+        fit, past_cap = within, _past_cap(rows[within][0], taken.moves[within])
 
 
 def _past_cap(row: Read, move: tuple[str, int] | None) -> PastCap | None:
@@ -133,29 +145,20 @@ def blamed(row: Read, reason: str) -> SetAside:
     return judging.aside(row, "failed", reason)
 
 
-def _take(session: Session, run: Run, rows: Sequence[Read], now: datetime) -> Taken:
-    untimely = [judging.untimely(row, now) for row in rows]
+def _take(session: Session, run: Run, rows: Sequence[Asked], now: datetime) -> Taken:
+    untimely = [judging.untimely(row, now) for row, _ in rows]
     timely = zip(rows, untimely, strict=True)
-    openings = [row for row, aside in timely if aside is None and isinstance(row, OpeningRow)]
+    openings = [row for (row, _), aside in timely if aside is None and isinstance(row, OpeningRow)]
     judged_openings, moved = judge_openings(session, run, openings) if openings else ([], [])
     rest = iter(judged_openings)
-    judged = [
-        aside or (next(rest) if isinstance(row, OpeningRow) else _judge(run, row))
-        for row, aside in zip(rows, untimely, strict=True)
-    ]
+    judged = [aside or told or next(rest) for (_, told), aside in zip(rows, untimely, strict=True)]
     outcomes = iter(_post(session, run, [one for one in judged if isinstance(one, Posting)], now))
     if openings and not run.dry_run:
         refuse_moved_meanwhile(session, run, openings, moved)
     taken = Taken()
-    for one, row in zip(judged, rows, strict=True):
+    for one, (row, _) in zip(judged, rows, strict=True):
         taken.count(one, row, next(outcomes) if isinstance(one, Posting) else None)
     return taken
-
-
-def _judge(run: Run, row: PostingRow | BadRow) -> Judged:
-    if isinstance(row, BadRow):
-        return judging.bad(row)
-    return judging.posting_or_aside(row, partial(history_posting, run.tenant, run.namespace, row))
 
 
 def _post(session: Session, run: Run, postings: list[Posting], now: datetime) -> list[PostingOutcome]:

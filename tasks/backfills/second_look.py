@@ -17,7 +17,7 @@ from models.backfills.runs import Run
 from tasks.backfills.correcting import brought
 from tasks.backfills.port import Applied, Portion
 from tasks.backfills.postings import from_fields
-from tasks.backfills.rows import blamed, take
+from tasks.backfills.rows import asked, blamed, take
 from worker.database import Transaction
 from worker.sources.port import Cursor, Extent, Row
 
@@ -43,7 +43,7 @@ class SecondLook:
         if not portion.items:
             return _next_round(run)
         found = [_row(one) for one in portion.items]
-        taken, rows = take(session, run, found, now)
+        taken, rows = take(session, run, [asked(run, row) for row in found], now)
         looked_at = portion.items[:rows]
         still = {row.place for row in taken.set_aside}
         done = [one for one in looked_at if one.place not in still]

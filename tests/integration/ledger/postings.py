@@ -44,7 +44,7 @@ def taken_back(owner: str, amount_minor: int, key: str, **others: Any) -> Postin
     """A refund: the wallet gives what it has, `suspense:refunds` the rest."""
     posting = debit(owner, amount_minor, key, **others)
     taken, given = posting.legs
-    return replace(posting, legs=(replace(taken, cover="suspense:refunds"), given))
+    return replace(posting, legs=(taken._replace(cover="suspense:refunds"), given))
 
 
 def posted(transaction: Transaction, *postings: Posting, shadow: bool = False) -> list[PostingOutcome]:

@@ -54,7 +54,7 @@ def test_content_is_more_than_the_amount() -> None:
         replace(ROW, amount_minor=26), replace(ROW, currency="USD"), replace(ROW, owner="bob"),
         replace(ROW, reason="promo"), replace(ROW, to_owner="bob"),
     ]  # fmt: skip
-    prints = {history_posting("acme", "legacy", row).fingerprint() for row in [ROW, *others]}
+    prints = {history_posting("acme", "legacy", row).fingerprint for row in [ROW, *others]}
     assert len(prints) == 6
 
 
