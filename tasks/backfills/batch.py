@@ -159,8 +159,9 @@ class _Batch:
             applied = apply(session, held, now)
             _write_aside(session, held, applied.set_aside, now)
             close_corrected(session, held, applied.row_ids, now)
+            others = self.hands.waiters(session)
             ended = self.hands.ticks()
-            timing = Timing(rows, ended - self.began, ended - locked)
+            timing = Timing(rows, ended - self.began, ended - locked, others)
             return BatchReport(self._go_on(session, held, applied, timing, now))
 
     def _go_on(self, session: Session, held: Run, applied: Applied, timing: Timing, now: datetime) -> Run:

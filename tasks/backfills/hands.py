@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from tasks.backfills.ahead import ReadAhead
-from tasks.backfills.port import Pacing, full_speed
+from tasks.backfills.port import Pacing, Waiters, full_speed, nobody
 from worker.database import Transaction
 from worker.settings import TenantSettings
 
@@ -38,6 +38,7 @@ class Hands:
     locks: Locks
     publish: Publish
     pace: Pacing = full_speed
+    waiters: Waiters = nobody
     ahead: ReadAhead = field(default_factory=ReadAhead)
     clock: Callable[[], datetime] = utc_now
     ticks: Callable[[], float] = time.monotonic

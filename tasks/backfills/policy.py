@@ -25,11 +25,13 @@ FAILED_ROWS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Of one batch: at most `rows` were asked for, it took `seconds`, and held its locks for `lock_seconds`."""
+    """Of one batch: at most `rows` were asked for, it took `seconds`, held its locks for `lock_seconds`, and
+    `others_waited` for them at its end."""
 
     rows: int
     seconds: float
     lock_seconds: float
+    others_waited: int = 0
 
 
 def checkpoint(run: Run, applied: Applied, timing: Timing, *, now: datetime) -> Checkpoint:
@@ -52,6 +54,7 @@ def checkpoint(run: Run, applied: Applied, timing: Timing, *, now: datetime) -> 
         + Counter(row.code for row in applied.set_aside if row.state != "waiting"),
         rows_last=timing.rows,
         last_batch_seconds=timing.lock_seconds,
+        others_waited=timing.others_waited,
         worked_seconds=run.worked_seconds + timing.seconds,
         claimed_until=now + timedelta(seconds=HANDED_OVER_SECONDS),
     )
@@ -114,7 +117,7 @@ def added(one: Sums, other: Sums) -> dict[str, dict[str, int]]:
 def pace_facts(run: Run, now: datetime) -> PaceFacts:
     """How the run has been going."""
     waited = None if run.last_batch_at is None else (now - run.last_batch_at).total_seconds()
-    return PaceFacts(run.batch_rows, run.rows_last, run.last_batch_seconds, waited)
+    return PaceFacts(run.batch_rows, run.rows_last, run.last_batch_seconds, waited, run.others_waited)
 
 
 def too_many_failed(run: Run) -> bool:

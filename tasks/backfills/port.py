@@ -94,12 +94,13 @@ class Feed(Protocol[Item]):
 @dataclass(frozen=True, slots=True)
 class PaceFacts:
     """How a run has been going: at most `batch_rows` a batch; the last one asked for `rows_last` rows and held locks
-    for `seconds_last`; `waited_seconds` ago. None before the first."""
+    for `seconds_last`; `waited_seconds` ago. None before the first. `others_waited` for it when it was about to end."""
 
     batch_rows: int
     rows_last: int | None
     seconds_last: float | None
     waited_seconds: float | None
+    others_waited: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,15 @@ class Pace:
 
 Pacing = Callable[[Session, PaceFacts, datetime], Pace]
 """Asked before each batch, in the transaction that claims it; reads what live work waits for."""
+
+
+Waiters = Callable[[Session], int]
+"""Asked as a batch is about to commit, in its transaction: how many sessions wait for what it holds."""
+
+
+def nobody(_session: Session) -> int:
+    """Not looked at."""
+    return 0
 
 
 def full_speed(_session: Session, facts: PaceFacts, _now: datetime) -> Pace:

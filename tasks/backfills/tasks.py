@@ -5,7 +5,7 @@ from uuid import UUID
 from tasks.backfills.ahead import ReadAhead
 from tasks.backfills.hands import Hands
 from tasks.backfills.service import tick, work
-from tasks.backfills.throttle import throttle
+from tasks.backfills.throttle import throttle, waiters
 from worker.celery import app, publish_batch
 from worker.resources import current
 from worker.telemetry import TaskFailed, reported
@@ -22,6 +22,7 @@ def hands() -> Hands:
         resources.backfill_locks,
         publish=publish_batch,
         pace=throttle,
+        waiters=waiters,
         ahead=AHEAD,
     )
 

@@ -17,10 +17,20 @@ WAITING = text("""
     WHERE NOT l.granted AND a.datname = current_database()
 """)
 
+# For what this transaction holds; it is looked at while it still does.
+BEHIND_US = text("""
+    SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
+""")
+
 
 def throttle(session: Session, facts: PaceFacts, now: datetime) -> Pace:
     """A tasks.backfills.port.Pacing that makes room for live work."""
     return pace(facts, surroundings(session, now))
+
+
+def waiters(session: Session) -> int:
+    """How many sessions wait for what this transaction holds."""
+    return int(session.execute(BEHIND_US).scalars().one())
 
 
 def surroundings(session: Session, now: datetime) -> Surroundings:

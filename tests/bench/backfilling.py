@@ -16,9 +16,9 @@ from uuid import UUID, uuid4
 
 from models.backfills.runs import Run
 from tasks.backfills.hands import Hands
-from tasks.backfills.port import Pacing, full_speed
+from tasks.backfills.port import Pacing, Waiters, full_speed, nobody
 from tasks.backfills.service import StartRequest, run_to_end, start
-from tasks.backfills.throttle import throttle
+from tasks.backfills.throttle import throttle, waiters
 from tests.bench.postings import TENANT
 from worker.collecting import collect_seldom
 from worker.database import Transaction, make_engine, transactions
@@ -28,7 +28,10 @@ OWNERS = 10_000
 REASON = "promo"
 HEADER = "id,owner,amount,at"
 AT = 1_773_489_600
-PACES: dict[str, Pacing] = {"throttle": throttle, "full_speed": full_speed}
+PACES: dict[str, tuple[Pacing, Waiters]] = {
+    "throttle": (throttle, waiters),
+    "full_speed": (full_speed, nobody),
+}
 MAPPING = {
     "unit": "minor", "currency": "EUR", "reason": REASON, "time_format": "epoch",
     "columns": {"id": "id", "owner": "owner", "amount": "amount", "occurred_at": "at"},
@@ -57,11 +60,17 @@ def write_history(path: Path, rows: int) -> Path:
 
 
 def backfill(
-    transaction: Transaction, path: Path, namespace: str, *, pace: Pacing = full_speed, batch_rows: int = 0
+    transaction: Transaction, path: Path, namespace: str, *, pace: str = "full_speed", batch_rows: int = 0
 ) -> Run:
     """From its start to its end, in this process."""
+    pacing, waiting = PACES[pace]
     hands = Hands(
-        transaction, {TENANT: TenantSettings(name=TENANT)}, NoLocks(), publish=lambda *_: None, pace=pace
+        transaction,
+        {TENANT: TenantSettings(name=TENANT)},
+        NoLocks(),
+        publish=lambda *_: None,
+        pace=pacing,
+        waiters=waiting,
     )
     source = {"type": "file", "path": str(path), "mapping": MAPPING}
     request = StartRequest(
@@ -83,7 +92,7 @@ def main(url: str, path: str, namespace: str, pace: str, batch_rows: str) -> Non
     collect_seldom()
     engine = make_engine(url, role="ledgerbeat_worker")
     began = time.perf_counter()
-    run = backfill(transactions(engine), Path(path), namespace, pace=PACES[pace], batch_rows=int(batch_rows))
+    run = backfill(transactions(engine), Path(path), namespace, pace=pace, batch_rows=int(batch_rows))
     seconds = time.perf_counter() - began
     assert (run.state, run.quarantined) == ("done", 0), run
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

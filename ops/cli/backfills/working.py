@@ -17,7 +17,7 @@ from ops.cli.quiet import quiet_logs
 from tasks.backfills import service
 from tasks.backfills.hands import Hands
 from tasks.backfills.service import NotPossible
-from tasks.backfills.throttle import throttle
+from tasks.backfills.throttle import throttle, waiters
 from worker.celery import INTAKE_QUEUE, configuration_of
 from worker.collecting import collect_seldom
 from worker.database import Transaction
@@ -66,7 +66,9 @@ def work_here(settings: Settings, transaction: Transaction, run: Run, actor: str
     """Batch after batch in this process. Ctrl-C pauses it at the end of its batch."""
     locks = BackfillLocks(settings.redis_url) if settings.redis_url else NoLocks()
     collect_seldom()
-    hands = Hands(transaction, settings.tenants, locks, publish=lambda *_: None, pace=throttle)
+    hands = Hands(
+        transaction, settings.tenants, locks, publish=lambda *_: None, pace=throttle, waiters=waiters
+    )
     with watching() as watcher, quiet_logs():
         here = _Here(transaction, watcher, actor)
         before = signal.signal(signal.SIGINT, here.on_signal)

@@ -1,20 +1,22 @@
 """A backfill among live work: it makes room while jobs wait, never stops, and is as fast as before afterwards."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from models.ledger.verify import verify
 from tasks.backfills.hands import Hands
 from tasks.backfills.pacing import ROWS_MIN
 from tasks.backfills.port import Pacing, full_speed
-from tasks.backfills.throttle import surroundings, throttle
+from tasks.backfills.throttle import surroundings, throttle, waiters
 from tasks.intake.routing import ROUTING
 from tasks.intake.service import drain
 from tests.factories import accept_jobs, credit_args, job_request
@@ -150,3 +152,32 @@ def test_sessions_that_wait_for_locks_are_made_room_for(start: Start, transactio
         assert machine.batch() == (500, 0)
     waiter.join()
     assert machine.batch() == (BATCH, 0)
+
+
+def test_who_waits_for_a_batch_makes_the_next_ones_short(start: Start, transaction: Transaction) -> None:
+    """Live work that moves an account of the batch: it is seen while it waits, and afterwards nobody is."""
+    machine = start(throttle)
+    machine.batch()
+    others: list[Thread] = []
+
+    def move() -> None:
+        with transaction() as session:
+            session.execute(text("UPDATE accounts SET shadow = shadow WHERE code = 'house:history'"))
+
+    def one_waits(session: Session) -> int:
+        others.append(Thread(target=move))
+        others[-1].start()
+        until(lambda: waiters(session) > 0, what="the one that waits")
+        return waiters(session)
+
+    ticks = count(step=0.06)
+    slow = replace(machine.hands, ticks=lambda: next(ticks))
+    machine.hands = replace(slow, waiters=one_waits)
+    assert machine.batch() == (BATCH, 0)
+    others[-1].join()
+    with transaction() as session:
+        assert session.execute(text("SELECT others_waited FROM backfills")).scalar_one() == 1
+    assert machine.batch() == (500, 0)
+    others[-1].join()
+    machine.hands = replace(slow, waiters=waiters)
+    assert [machine.batch() for _ in range(3)] == [(250, 0), (500, 0), (BATCH, 0)]

@@ -12,8 +12,10 @@ from tasks.backfills.port import Pace, PaceFacts
 CALM = Surroundings()
 
 
-def going(rows: int, seconds: float = 0.02, *, rows_max: int = 1000, waited: float = 0.01) -> PaceFacts:
-    return PaceFacts(rows_max, rows, seconds, waited)
+def going(
+    rows: int, seconds: float = 0.02, *, rows_max: int = 1000, waited: float = 0.01, others: int = 0
+) -> PaceFacts:
+    return PaceFacts(rows_max, rows, seconds, waited, others)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,11 @@ def going(rows: int, seconds: float = 0.02, *, rows_max: int = 1000, waited: flo
         (going(500, 0.101), CALM, Pace(500)),
         (going(500, 0.25), CALM, Pace(500)),
         (going(500, 0.251), CALM, Pace(250)),
+        (going(500, 0.01, others=1), CALM, Pace(500)),
+        (going(500, 0.05, others=1), CALM, Pace(500)),
+        (going(500, 0.051, others=1), CALM, Pace(250)),
+        (going(500, 0.01, others=1), Surroundings(waiting=1), Pace(250)),
+        (going(120, 0.2, others=9), CALM, Pace(100)),
         (going(500), Surroundings(live_seconds=0.25), Pace(1000)),
         (going(500), Surroundings(live_seconds=0.26), Pace(250)),
         (going(500), Surroundings(live_seconds=1.01), Pace(250)),
@@ -84,6 +91,7 @@ FACTS = st.builds(
     rows_last=st.none() | st.integers(1, 20_000),
     seconds_last=st.none() | st.floats(0, 1e6),
     waited_seconds=st.none() | st.floats(-1e6, 1e6),
+    others_waited=st.integers(0, 1000),
 )
 
 

@@ -1,0 +1,29 @@
+"""A backfill knows how many sessions waited for what its last batch held, and makes room for them.
+
+Deploy: before the code. Locks: `backfills`, for as long as a column with a constant default takes.
+"""
+
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(UP)
+
+
+def downgrade() -> None:
+    op.execute(DOWN)
+
+
+UP = """
+ALTER TABLE backfills ADD COLUMN others_waited integer NOT NULL DEFAULT 0;
+GRANT UPDATE (others_waited) ON backfills TO ledgerbeat_worker;
+"""
+
+DOWN = """
+ALTER TABLE backfills DROP COLUMN others_waited;
+"""
