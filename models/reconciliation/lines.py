@@ -30,10 +30,12 @@ OURS = f"""
     WHERE a.tenant = :tenant AND a.code = :clearing
 """  # noqa: S608 - put together from constants, as all statements of this room
 
-# What the provider told: each record, and the fee that it kept for it.
+# What the provider told: each record, and the fee that it kept for it. What does not say our reference is known by the
+# provider's name for it, as an event about it is.
 THEIRS = """
     SELECT 1 AS side, 1 AS part, r.kind,
-        CASE WHEN r.kind = 'fee' THEN r.record_id ELSE coalesce(r.reference, 'record ' || r.record_id) END AS reference,
+        CASE WHEN r.kind = 'fee' THEN r.record_id
+            ELSE coalesce(r.reference, r.object_id, 'record ' || r.record_id) END AS reference,
         r.currency, r.amount_minor, r.occurred_at AS at, r.record_id, r.take_id, r.status, r.line
     FROM provider_records r WHERE {which} AND r.amount_minor <> 0
     UNION ALL

@@ -17,22 +17,52 @@ ONE_MOMENT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 RANK = "array_position(ARRAY['critical', 'high', 'medium', 'low'], severity)"
 OPEN = "tenant = :tenant AND provider = ANY(CAST(:providers AS text[])) AND state = 'open'"
+
+# An event about something unknown, and a record of the same money, are two findings; so are two events of one payout.
+# Of a deposit each event is a movement of its own, and has a record of its own.
+TOLD_ELSEWHERE = f"""
+    events AS MATERIALIZED (
+        SELECT *, row_number() OVER (PARTITION BY provider, subject, currency, minor, line ORDER BY id) AS nth
+        FROM (
+            SELECT id, provider, subject, currency, abs(amount_minor) AS minor,
+                CASE WHEN starts_with(detail ->> 'move', 'payout') THEN 'payout'
+                    WHEN starts_with(detail ->> 'move', 'refund') THEN 'refund'
+                    WHEN starts_with(detail ->> 'move', 'chargeback') THEN 'chargeback' ELSE 'deposit' END AS line
+            FROM reconciliation_findings
+            WHERE {OPEN} AND kind = 'unknown_event' AND amount_minor IS NOT NULL AND currency IS NOT NULL) e
+    ),
+    records AS MATERIALIZED (
+        SELECT provider, subject, currency, abs(amount_minor) AS minor, detail ->> 'line' AS line, count(*) AS records
+        FROM reconciliation_findings
+        WHERE {OPEN} AND kind <> 'unknown_event' AND subject IN (SELECT subject FROM events) GROUP BY 1, 2, 3, 4, 5
+    ),
+    told_elsewhere AS MATERIALIZED (
+        SELECT id FROM events LEFT JOIN records USING (provider, subject, currency, minor, line)
+        WHERE CASE line WHEN 'payout' THEN nth > 1 OR records IS NOT NULL ELSE nth <= coalesce(records, 0) END
+    )
+"""  # noqa: S608 - put together from constants of this room
 COLUMNS = """
-    id, kind, severity, state, subject, amount_minor, currency, detail, first_seen_at, last_seen_at, times_seen, reason
+    id, kind, severity, state, subject, amount_minor, currency, detail, first_seen_at, last_seen_at, times_seen, reason,
+    id IN (SELECT id FROM told_elsewhere) AS told_elsewhere
 """
 
 # The worst first, and of those the largest; the first :listed of them are shown one by one.
 LISTED = text(f"""
+    WITH {TOLD_ELSEWHERE}
     SELECT {COLUMNS} FROM reconciliation_findings WHERE {OPEN}
     ORDER BY {RANK}, abs(amount_minor) DESC NULLS LAST, id LIMIT :listed
 """)  # noqa: S608 - put together from constants of this room
 REST = text(f"""
+    WITH {TOLD_ELSEWHERE}
     SELECT {COLUMNS} FROM reconciliation_findings WHERE {OPEN}
     ORDER BY {RANK}, abs(amount_minor) DESC NULLS LAST, id OFFSET :listed
 """)  # noqa: S608
 GROUPS = text(f"""
+    WITH {TOLD_ELSEWHERE}
     SELECT kind, severity, currency, count(*) AS findings, min(first_seen_at) AS first_seen_at,
-        CAST(sum(abs(amount_minor)) AS bigint) AS amount_minor
+        CAST(sum(abs(amount_minor)) AS bigint) AS amount_minor,
+        CAST(coalesce(sum(abs(amount_minor)) FILTER (WHERE id IN (SELECT id FROM told_elsewhere)), 0) AS bigint)
+            AS told_elsewhere_minor
     FROM (SELECT * FROM reconciliation_findings WHERE {OPEN}
         ORDER BY {RANK}, abs(amount_minor) DESC NULLS LAST, id OFFSET :listed) rest
     GROUP BY kind, severity, currency, amount_minor IS NULL ORDER BY 4 DESC, 1, 2, 3

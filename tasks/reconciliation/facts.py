@@ -151,6 +151,7 @@ def _finding(row: Row) -> FindingFacts:
         ours=_side(detail, OURS, "transaction_id"),
         theirs=_side(detail, THEIRS, "record_id") or _side(detail, EVENT, "event"),
         reason=row["reason"],
+        told_elsewhere=row["told_elsewhere"],
     )
 
 
@@ -172,6 +173,7 @@ def _group(row: Row) -> FindingGroup:
         row["first_seen_at"],
         row["amount_minor"] if known else None,
         row["currency"] if known else None,
+        row["told_elsewhere_minor"] if known else 0,
     )
 
 

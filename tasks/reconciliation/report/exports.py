@@ -4,9 +4,9 @@ JSON, `schema` "ledgerbeat.reconciliation-report/1": a key is never renamed or g
 come. `tenant provider business_date zone window_from window_to state problem revision started_at finished_at`;
 `verdict` {tone good|look|bad, title, explanation}; `counts`; `totals` [{currency, total, matched, elsewhere, expected,
 unjudged, findings: {kind: part}, waterfall: [{title, amount_minor, level_minor}]}], a part being {provider_minor,
-ledger_minor, provider_rows, ledger_rows}; `in_question` and `kinds` of the open findings; `findings` one by one and
-`more` that are only counted; `bad_rows`, `invariants`, `fees`, `history`. Amounts are integers of minor units
-(read them as 64 bits), times are ISO 8601 in UTC.
+ledger_minor, provider_rows, ledger_rows}; `in_question` (money that two findings are about, once) and `kinds` of the
+open findings; `findings` one by one and `more` that are only counted; `bad_rows`, `invariants`, `fees`, `history`.
+Amounts are integers of minor units (read them as 64 bits), times are ISO 8601 in UTC.
 
 CSV, RFC 4180: comma, CRLF, a header, texts in quotes. A text that a spreadsheet would take for a formula gets an
 apostrophe in front (OWASP, "CSV Injection"); numbers do not.
@@ -24,7 +24,7 @@ from typing import Any
 from models.money import exponent
 from tasks.reconciliation.report.facts import CurrencyTotals, FindingFacts, RunFacts
 from tasks.reconciliation.report.outside import visible
-from tasks.reconciliation.report.summary import in_question, kinds, open_groups, verdict
+from tasks.reconciliation.report.summary import in_question_once, kinds, verdict
 from tasks.reconciliation.report.waterfall import waterfall
 
 SCHEMA = "ledgerbeat.reconciliation-report/1"
@@ -41,7 +41,7 @@ def render_json(facts: RunFacts) -> str:
         "schema": SCHEMA,
         "verdict": asdict(verdict(facts)),
         "totals": [told_totals(totals) for totals in facts.totals],
-        "in_question": [asdict(one) for one in in_question(open_groups(facts))],
+        "in_question": [asdict(one) for one in in_question_once(facts)],
         "kinds": [asdict(one) for one in kinds(facts)],
     }
     return json.dumps(told, default=plain, indent=1, sort_keys=True) + "\n"

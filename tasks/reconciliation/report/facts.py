@@ -98,7 +98,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FindingFacts:
-    """One finding. `ours` and `theirs` are the two records, column to value, None for a side that has none."""
+    """One finding. `ours` and `theirs` are the two records, column to value, None for a side that has none.
+
+    `told_elsewhere`: an event whose money another open finding is about, too.
+    """
 
     id: int
     kind: str
@@ -113,6 +116,7 @@ class FindingFacts:
     ours: Mapping[str, object] | None = None
     theirs: Mapping[str, object] | None = None
     reason: str | None = None
+    told_elsewhere: bool = False
 
     def __post_init__(self) -> None:
         refuse_unknown("finding kind", [self.kind], FINDING_KINDS)
@@ -129,7 +133,8 @@ class FindingFacts:
 
 @dataclass(frozen=True, slots=True)
 class FindingGroup:
-    """Open findings that are counted here and not listed one by one; `amount_minor` is the sum of absolute amounts."""
+    """Open findings that are counted here and not listed one by one; `amount_minor` is the sum of absolute amounts,
+    `told_elsewhere_minor` the part of it that other open findings are about, too."""
 
     kind: str
     severity: str
@@ -137,6 +142,7 @@ class FindingGroup:
     first_seen_at: datetime
     amount_minor: int | None = None
     currency: str | None = None
+    told_elsewhere_minor: int = 0
 
     def __post_init__(self) -> None:
         refuse_unknown("finding kind", [self.kind], FINDING_KINDS)

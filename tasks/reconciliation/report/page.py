@@ -21,7 +21,7 @@ from tasks.reconciliation.report.actions import actions
 from tasks.reconciliation.report.facts import WORST_FIRST, CurrencyTotals, FindingFacts, RunFacts
 from tasks.reconciliation.report.outside import clipped, visible
 from tasks.reconciliation.report.plots import plot_kinds, plot_nights, plot_waterfall
-from tasks.reconciliation.report.summary import AGES, in_question, kinds, open_groups, verdict
+from tasks.reconciliation.report.summary import AGES, in_question_once, kinds, open_groups, verdict
 from tasks.reconciliation.report.waterfall import waterfall
 from tasks.reconciliation.report.words import KINDS
 
@@ -56,7 +56,8 @@ def context(facts: RunFacts) -> dict[str, Any]:
         "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         "verdict": verdict(facts),
         "actions": actions(facts),
-        "in_question": in_question(groups),
+        "in_question": in_question_once(facts),
+        "counted_once": any(group.told_elsewhere_minor for group in groups),
         "without_amount": sum(group.findings for group in groups if group.currency is None),
         "totals": totals_by_weight(facts),
         "waterfalls": waterfalls(facts),

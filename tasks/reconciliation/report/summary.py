@@ -1,8 +1,8 @@
 """The answers of the first screen: is it clean, how much money is in question, what comes first. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -85,11 +85,22 @@ def open_groups(facts: RunFacts) -> Iterator[FindingGroup]:
     for one in facts.findings:
         if one.is_open:
             amount = None if one.amount_minor is None else abs(one.amount_minor)
-            yield FindingGroup(one.kind, one.severity, 1, one.first_seen_at, amount, one.currency)
+            elsewhere = (amount or 0) if one.told_elsewhere else 0
+            yield FindingGroup(one.kind, one.severity, 1, one.first_seen_at, amount, one.currency, elsewhere)
     yield from facts.more
 
 
-def in_question(groups: Iterator[FindingGroup] | list[FindingGroup]) -> tuple[InQuestion, ...]:
+def in_question_once(facts: RunFacts) -> tuple[InQuestion, ...]:
+    """Of all open findings, per currency: money that two of them are about counts once."""
+    return in_question(
+        replace(group, amount_minor=(group.amount_minor or 0) - group.told_elsewhere_minor)
+        if group.told_elsewhere_minor
+        else group
+        for group in open_groups(facts)
+    )
+
+
+def in_question(groups: Iterable[FindingGroup]) -> tuple[InQuestion, ...]:
     """Per currency, the one with the most findings first. Findings without an amount are in none."""
     amounts: dict[str, int] = defaultdict(int)
     findings: dict[str, int] = defaultdict(int)

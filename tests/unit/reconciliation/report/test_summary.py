@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from models.reconciliation.tables import FINDING_KINDS
-from tasks.reconciliation.report import FindingGroup, RunFacts
+from tasks.reconciliation.report import FindingGroup, RunFacts, render_page
 from tasks.reconciliation.report.actions import ACTIONS_MAX, actions
 from tasks.reconciliation.report.summary import (
     AGES,
@@ -14,6 +14,7 @@ from tasks.reconciliation.report.summary import (
     Verdict,
     age_bracket,
     in_question,
+    in_question_once,
     kinds,
     open_groups,
     verdict,
@@ -110,3 +111,21 @@ def test_every_kind_has_words() -> None:
         assert len(words.title) <= 20, "plots have room for so much"
         assert words.meaning.endswith(".")
         assert words.first.endswith(".")
+
+
+def test_money_that_an_event_and_a_record_tell_of_is_in_question_once() -> None:
+    """In the headline; by kind each has its own."""
+    group = FindingGroup("unknown_event", "low", 3, nights.NOW, 900, "EUR", told_elsewhere_minor=700)
+    facts = with_findings(
+        nights.finding(1, "missing_in_ledger", amount_minor=-500, currency="EUR"),
+        nights.finding(2, "unknown_event", amount_minor=500, currency="EUR", told_elsewhere=True),
+        nights.finding(3, "unknown_event", amount_minor=40, currency="EUR"),
+        more=(group,),
+    )
+    assert in_question_once(facts) == (InQuestion("EUR", 500 + 40 + 200, 6),)
+    assert [one.in_question for one in kinds(facts)] == [
+        (InQuestion("EUR", 500, 1),),
+        (InQuestion("EUR", 1440, 5),),
+    ]
+    assert "of the same money is in it once" in render_page(facts)
+    assert "of the same money is in it once" not in render_page(nights.bad())
