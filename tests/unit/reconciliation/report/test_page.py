@@ -213,6 +213,26 @@ def test_amounts_are_exact_aligned_and_do_not_break() -> None:
     assert re.search(r"\.n \{[^}]*text-align: right;[^}]*tabular-nums", style)
 
 
+@pytest.mark.parametrize("minor", [99_999_999_999_999_999, 2**63 - 1])
+@pytest.mark.parametrize("currency", ["EUR", "BHD", "JPY"])
+def test_a_very_large_sum_stands_in_one_line_of_the_headline(minor: int, currency: str) -> None:
+    """Its letters shrink with the card, so far that all of them have room: each is at most 0.63 em wide."""
+    one = nights.finding(1, "missing_in_ledger", amount_minor=minor, currency=currency)
+    page = Page(render_page(replace(nights.clean(), findings=(one,))))
+    [sum_] = page.all("span", class_="sum")
+    assert sum_.attributes["class"] == "sum long"
+    style = (HERE / "page.css").read_text()
+    assert re.search(r"\.card \{[^}]*container-type: inline-size", style)
+    assert re.search(r"\.sum \{[^}]*white-space: nowrap", style)
+    [(least, share, most)] = re.findall(r"\.sum\.long \{[^}]*clamp\((.*?)rem, (.*?)cqi, (.*?)rem\)", style)
+    assert (float(least) < 1, float(most)) == (True, 1.5)
+    assert len(money(minor, currency)) * 0.63 * float(share) <= 100
+
+
+def test_an_ordinary_sum_is_as_large_as_can_be() -> None:
+    assert {one.attributes["class"] for one in BAD.all("span", class_="sum")} == {"sum"}
+
+
 @pytest.mark.parametrize(
     ("passed", "shown"),
     [(timedelta(-1), "0 min"), (timedelta(minutes=59), "59 min"), (timedelta(hours=23), "23 h"), (timedelta(9), "9 d")],
