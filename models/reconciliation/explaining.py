@@ -1,8 +1,10 @@
 """Everything known about one reference, read together: jobs, webhooks, money, records, findings, audit.
 
-A reference is whatever a person has in hand: ours, the provider's id, a payout's, an attempt's, a job's, a record's.
+A reference is whatever a person has in hand: ours, the provider's id, a payout's, an attempt's, a job's, a record's, or
+the number of a finding.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +13,15 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.errors import NotFound
+
 Row = Mapping[str, Any]
 
 ROWS_MAX = 200
 """Of each kind."""
+FINDING_NAME = re.compile(r"finding[: ]([0-9]{1,18})", re.IGNORECASE)
+"""As the audit trail, a report and people write it."""
+NUMBER = re.compile(r"[0-9]{1,18}")
 RUNS_MAX = 7
 """Of each provider: the runs whose whole takes are looked through, the last ones."""
 
@@ -102,8 +109,14 @@ RECORDS = text("""
 FINDINGS = text("""
     SELECT id, provider, kind, severity, state, subject, amount_minor, currency, detail, times_seen, first_seen_at,
         last_seen_at, closed_at, closed_by, reason
-    FROM reconciliation_findings WHERE tenant = :tenant AND subject = ANY(CAST(:subjects AS text[]))
-    ORDER BY id LIMIT :rows
+    FROM reconciliation_findings
+    WHERE tenant = :tenant AND (subject = ANY(CAST(:subjects AS text[])) OR id = CAST(:finding AS bigint))
+    ORDER BY id IS DISTINCT FROM CAST(:finding AS bigint), id LIMIT :rows
+""")
+
+FINDING = text("""
+    SELECT tenant, subject, detail FROM reconciliation_findings
+    WHERE id = :finding AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
 """)
 
 AUDIT = text("""
@@ -138,13 +151,48 @@ class Snapshot:
 
 
 def explain(session: Session, ref: str, *, tenant: str | None = None, bodies: bool = False) -> list[Snapshot]:
-    """A snapshot of each tenant that knows the reference. Bodies of webhooks only where they are asked for."""
+    """A snapshot of each tenant that knows the reference; of a finding, what it is about, and the finding first. Bodies
+    of webhooks only where they are asked for.
+
+    A bare number that is nobody's reference is a finding's. Raises NotFound for `finding:<number>` when there is none.
+    """
+    if named := FINDING_NAME.fullmatch(ref):
+        return _of_finding(session, int(named[1]), tenant, bodies)
     names = session.execute(TENANTS, {"tenant": tenant}).scalars().all()
-    return [one for name in names if not (one := _snapshot(session, name, ref, bodies)).is_empty]
+    found = [one for name in names if not (one := _snapshot(session, name, ref, bodies)).is_empty]
+    if not found and NUMBER.fullmatch(ref):
+        return _of_finding(session, int(ref), tenant, bodies)
+    return found
 
 
-def _snapshot(session: Session, tenant: str, ref: str, bodies: bool) -> Snapshot:
-    asked: dict[str, Any] = {"tenant": tenant, "ref": ref, "id": _uuid(ref), "rows": ROWS_MAX}
+def _of_finding(session: Session, number: int, tenant: str | None, bodies: bool) -> list[Snapshot]:
+    row = session.execute(FINDING, {"finding": number, "tenant": tenant}).one_or_none()
+    if row is None:
+        raise NotFound(f"{tenant} has no finding {number}" if tenant else f"there is no finding {number}")
+    return [_snapshot(session, row.tenant, _about(row.subject, row.detail), bodies, number)]
+
+
+def _about(subject: str, detail: Mapping[str, Any]) -> str:
+    """What a finding is about, by the name that leads furthest: of a payout of ours its id, else a reference, the
+    provider's id or the record's, else what the subject says after its kind and provider."""
+    kind, _, name = subject.partition(":")
+    if kind == "payout" and _uuid(name):
+        return name
+    told = detail.get("reference") if kind in ("deposit", "payout") else None
+    known = detail.get("object_id") or detail.get("record_id")
+    if told is None or str(told).startswith("record "):
+        told = known
+    return str(told or name.partition(":")[2] or subject)
+
+
+def _snapshot(session: Session, tenant: str, ref: str, bodies: bool, finding: int | None = None) -> Snapshot:
+    asked: dict[str, Any] = {
+        "tenant": tenant,
+        "ref": ref,
+        "id": _uuid(ref),
+        "rows": ROWS_MAX,
+        "finding": finding,
+    }
     asked["providers"] = list(session.execute(PROVIDERS, {"tenant": tenant}).scalars())
     asked["takes"] = list(session.execute(TAKES, {"tenant": tenant, "runs": RUNS_MAX}).scalars())
     deposits, payouts = _rows(session, DEPOSITS, asked), _rows(session, PAYOUTS, asked)

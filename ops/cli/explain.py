@@ -39,7 +39,8 @@ SECTIONS: Sequence[tuple[str, Sequence[str]]] = (
 )
 @as_json
 def explain(ref: str, tenant: str | None, bodies: bool, as_json: bool) -> None:
-    """Everything known about REF: a deposit's or payout's reference, an id of the provider's, a payout, a job.
+    """Everything known about REF: a deposit's or payout's reference, an id of the provider's, a payout, a job, or what
+    a finding is about (finding:17, or its bare number).
 
     Jobs, webhooks, deposit, payout with its attempts, ledger, the provider's records of the last runs, findings and
     audit.

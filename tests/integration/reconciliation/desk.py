@@ -10,6 +10,7 @@ from tasks.reconciliation.completeness import Sweep, fill_gaps
 from tasks.reconciliation.hands import Hands
 from tests.integration.payouts.cashier import Cashier
 from tests.integration.providers.accounts import account
+from tests.integration.repair.commands import Run
 from tests.integration.sandbox.running import API_KEY, Sandbox
 from worker.providers.records.asking import Patience
 from worker.providers.records.events import missed_events
@@ -80,3 +81,9 @@ def write_config(folder: Path, base_url: str) -> Path:
     config = folder / "ledgerbeat.toml"
     config.write_text(CONFIG.format(base_url=base_url))
     return config
+
+
+def reconcile(shop: Shop, run: Run, *more: object) -> tuple[int, str, str]:
+    """The command, for today: exit code, standard output, standard error."""
+    ran = run("reconcile", "--tenant", "acme", "--provider", "sandbox", "--date", shop.today(), *more)
+    return ran.code, ran.out, ran.err

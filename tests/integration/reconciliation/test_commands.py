@@ -1,62 +1,14 @@
-"""`ledgerbeat reconcile`, `findings` and `explain` as an operator runs them, against a real sandbox."""
+"""`ledgerbeat reconcile` and `findings` as an operator runs them, against a real sandbox."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from ops.embedded.ports import free_port
-from ops.sandbox.config import SandboxConfig
-from tests.integration.reconciliation.desk import Shop, write_config
-from tests.integration.repair.commands import Run, runner
-from tests.integration.sandbox.running import API_KEY, Sandbox, running_sandbox
-from worker.database import Transaction
-
-ACCOUNT = text(
-    "INSERT INTO provider_accounts (tenant, provider, adapter, enabled) VALUES ('acme', 'sandbox', 'sandbox', true)"
-)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    config = SandboxConfig(api_key=API_KEY, settle_seconds=None, deposit_fee_basis_points=100)
-    with running_sandbox(config) as client:
-        yield client
-
-
-@pytest.fixture
-def shop(transaction: Transaction, tenant: str, sandbox: Sandbox) -> Shop:
-    """Sold for 50.00 and 7.50, paid out 12.50; everything is known on both sides, and nothing is young."""
-    with transaction() as session:
-        session.execute(ACCOUNT)
-    shop = Shop(transaction, tenant, datetime.now(UTC), sandbox)
-    shop.policy(reconcile_grace_seconds=0)
-    shop.sells("order-1", 5000)
-    shop.sells("order-2", 750)
-    shop.hears()
-    shop.pays(1250)
-    shop.hears()
-    return shop
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    database_url: str,
-    sandbox: Sandbox,
-) -> Run:
-    config = write_config(tmp_path, str(sandbox.base_url))
-    return runner(monkeypatch, capsys, tmp_path, database_url=database_url, config=str(config))
-
-
-def reconcile(shop: Shop, run: Run, *more: object) -> tuple[int, str, str]:
-    ran = run("reconcile", "--tenant", "acme", "--provider", "sandbox", "--date", shop.today(), *more)
-    return ran.code, ran.out, ran.err
+from tests.integration.reconciliation.desk import Shop, reconcile, write_config
+from tests.integration.repair.commands import Run
 
 
 def test_a_clean_night_ends_with_0_and_a_report(shop: Shop, run: Run, tmp_path: Path) -> None:
@@ -201,53 +153,3 @@ def test_the_run_through_the_door_is_due_and_told_what_it_cannot(shop: Shop) -> 
     ] * 2  # fmt: skip
     [row] = shop.rows("SELECT * FROM reconciliation_runs")
     assert (row["state"], row["business_date"].isoformat()) == ("pending", day)
-
-
-def test_all_that_is_known_of_a_deposit(shop: Shop, run: Run) -> None:
-    reconcile(shop, run)
-    [told] = run("explain", "order-1", "--json").json
-    assert (told["tenant"], told["reference"]) == ("acme", "order-1")
-    assert [job["name"] for job in told["jobs"]] == ["deposits.expect", "webhooks.event"]
-    assert [row["captured_minor"] for row in told["deposits"]] == [5000]
-    assert [row["status"] for row in told["records"]] == ["captured"]
-    assert {row["kind"] for row in told["ledger"]} == {"deposit.captured", "fee.booked"}
-    [webhook] = told["webhooks"]
-    assert (webhook["body"], len(webhook["sha256"]), webhook["bytes"] > 100) == (None, 64, True)
-    ran = run("explain", "order-1")
-    assert ran.code == 0
-    for section in ("deposits", "jobs", "webhooks", "ledger", "records"):
-        assert f"\n{section}\n" in ran.out
-    assert '"type"' not in ran.out
-    assert '"reference":"order-1"' in run("explain", "order-1", "--bodies").out
-
-
-def test_a_payout_is_known_by_each_of_its_names(shop: Shop, run: Run) -> None:
-    reconcile(shop, run)
-    [payout] = shop.rows("SELECT id, provider_reference FROM payouts")
-    [attempt] = shop.rows("SELECT reference, object_id FROM payout_attempts")
-    [record] = shop.rows("SELECT record_id FROM provider_records WHERE kind = 'payout'")
-    for name in (payout["id"], attempt["reference"], attempt["object_id"]):
-        [told] = run("explain", name, "--json").json
-        assert [row["state"] for row in told["payouts"]] == ["paid"]
-        assert [row["outcome"] for row in told["attempts"]] == ["paid"]
-        assert {row["kind"] for row in told["ledger"]} == {"hold.placed", "hold.captured"}
-        assert [row["record_id"] for row in told["records"]] == [record["record_id"]]
-        assert {row["name"] for row in told["jobs"]} >= {"payouts.request", "webhooks.event"}
-    assert f"ledgerbeat payouts show {payout['id']}" in run("explain", payout["id"]).out
-
-
-def test_a_finding_and_what_was_said_of_it_are_told(shop: Shop, run: Run) -> None:
-    shop.sandbox.deposit("order-stray", 999)
-    reconcile(shop, run)
-    [finding] = run("findings", "list", "--json").json["findings"]
-    run("findings", "ignore", finding["id"], "--tenant", "acme", "--actor", "ops:dana", "--reason", "a test")
-    [told] = run("explain", "order-stray", "--json").json
-    assert [(one["kind"], one["state"]) for one in told["findings"]] == [("missing_in_ledger", "ignored")]
-    assert [(one["actor"], one["reason"]) for one in told["audit"]] == [("ops:dana", "a test")]
-
-
-def test_what_nobody_knows_is_an_error_and_a_tenant_sees_its_own_only(shop: Shop, run: Run) -> None:
-    ran = run("explain", "order-77\x1b[31m")
-    assert (ran.code, "nothing is known of" in ran.err, "\x1b" in ran.err) == (2, True, False)
-    assert run("explain", "order-1", "--tenant", "globex").code == 2
-    assert run("explain", "order-1", "--tenant", "acme").code == 0
