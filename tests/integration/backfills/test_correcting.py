@@ -75,6 +75,12 @@ def test_a_row_that_stood_already_closes_it_too(desk: Desk) -> None:
     assert states(desk, fourth) == {"2": "corrected"}
 
 
+def test_a_row_that_is_set_aside_again_closes_nothing(desk: Desk) -> None:
+    unpaid = line("1", "ada", -10)
+    first, second = fed(desk, unpaid), fed(desk, unpaid, line("2", "ada", 1), name="again.csv")
+    assert (states(desk, first), states(desk, second)) == ({"2": "open"}, {"2": "open"})
+
+
 def test_what_stands_closes_no_conflict(desk: Desk) -> None:
     stands, other = line("1", "ada", 10), line("1", "ada", 11)
     fed(desk, stands, name="history.csv")
@@ -98,12 +104,13 @@ def test_a_row_that_waited_and_found_another_content_in_its_place_stays(desk: De
 
 
 def test_a_row_that_waits_is_left_to_its_own_run(desk: Desk) -> None:
-    first = desk.start(desk.file([line("1", "ada", -10)], "history.csv"))
+    first = desk.start(desk.file([line("1", "ada", -10), line("0", "ada", 0)], "history.csv"))
     desk.batch(first)
     fed(desk, line("0", "ada", 10), line("1", "ada", -10))
-    assert states(desk, first) == {"2": "waiting"}
+    assert states(desk, first) == {"2": "waiting", "3": "corrected"}
     ended = desk.work(first)
-    assert (ended.replayed, ended.waiting, states(desk, first)) == (1, 0, {"2": "posted"})
+    assert (ended.replayed, ended.waiting) == (1, 0)
+    assert states(desk, first) == {"2": "posted", "3": "corrected"}
 
 
 def test_the_second_look_of_another_run_closes(desk: Desk) -> None:
