@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
+from models.reconciliation.lines import TAKE, TAKES, TELLINGS
 from models.reconciliation.matching import ALONE
 from tasks.reconciliation import feeding
 from tests.integration.crashes.points import Died
@@ -218,6 +219,23 @@ def staged(books: Books) -> int:
     """So many rows lie in the database, whole or not."""
     [row] = books.rows("SELECT count(*) AS n FROM provider_records WHERE provider = :p", p=books.provider)
     return int(row["n"])
+
+
+@pytest.mark.parametrize(
+    "condition", [TELLINGS, f"r.take_id = {TAKE}", f"r.take_id = ANY(CAST({TAKES} AS bigint[]))"]
+)
+def test_a_take_that_is_newer_than_the_statistics_is_not_planned_for_as_nothing(
+    books: Books, owner: Connection, condition: str
+) -> None:
+    """Or its rows would be held against each other one by one, for hours."""
+    books.run(*(record(f"r{n}", 5) for n in range(1_000)))
+    owner.execute(b"ANALYZE provider_records")
+    newer = {"take_id": 99, "also": [98], "takes": [98, 99], "fetched_from": NOON, "fetched_until": NEXT_NOON}
+    [row] = books.rows(
+        f"EXPLAIN (FORMAT JSON) SELECT FROM provider_records r WHERE {condition}",
+        **{name: value for name, value in newer.items() if f":{name}" in condition},
+    )
+    assert row["QUERY PLAN"][0]["Plan"]["Plan Rows"] > 500
 
 
 def test_what_was_superseded_or_broken_does_not_stay(books: Books, first: list[Record]) -> None:
