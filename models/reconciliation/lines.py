@@ -51,14 +51,9 @@ JUDGED = "at >= :judged_from AND at < :judged_until"
 # A row of a file that is older than anything this run asked for is told now or never.
 JUDGED_TOLD = f"({JUDGED} OR at < :fetched_from)"
 
-# As the planner cannot look them up: a take that it has no statistics of would be taken for one of no rows.
-TAKE = "(SELECT CAST(:take_id AS bigint))"
-TAKES = "(SELECT CAST(:takes AS bigint[]))"
-ALSO = "(SELECT CAST(:also AS bigint[]))"
-
 # What the provider tells of the window.
-TELLINGS = f"""
-    (r.take_id = {TAKE} OR (r.take_id = ANY(CAST({ALSO} AS bigint[])) AND r.occurred_at >= :fetched_from
+TELLINGS = """
+    (r.take_id = :take_id OR (r.take_id = ANY(CAST(:also AS bigint[])) AND r.occurred_at >= :fetched_from
         AND r.occurred_at < :fetched_until))
 """
 EACH = "true /* each telling */"

@@ -10,18 +10,10 @@ Beyond the window a line is there for one that might be its counterpart, and onl
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
 
-from models.reconciliation.lines import (
-    ALSO,
-    EACH,
-    IN_WINDOW,
-    JUDGED,
-    JUDGED_TOLD,
-    KEY,
-    OURS,
-    TAKE,
-    TAKES,
-    THEIRS,
-)
+from models.reconciliation.lines import EACH, IN_WINDOW, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
+
+# As the planner cannot look them up: takes that it has no statistics of would be taken for no rows, and joined so.
+TAKES = "(SELECT CAST(:takes AS bigint[]))"
 
 LEFT_OVER = f"({KEY}) IN (SELECT {KEY} FROM summed WHERE reference IS NOT NULL)"
 
@@ -74,7 +66,7 @@ OUR_STORY = f"""
 # several takes tell, the latest night's telling counts; what the feed tells counts before all.
 THEIR_STORY = f"""
     tellings AS MATERIALIZED (
-        SELECT *, take_id = {TAKE} OR (take_id = ANY(CAST({ALSO} AS bigint[])) AND {IN_WINDOW}) AS fed,
+        SELECT *, take_id = :take_id OR (take_id = ANY(CAST(:also AS bigint[])) AND {IN_WINDOW}) AS fed,
             NOT ({IN_WINDOW}) AS outside
         FROM ({THEIRS.format(which=f"r.take_id = ANY(CAST({TAKES} AS bigint[])) AND {EACH}")}) r
         WHERE (kind, reference) IN (SELECT kind, reference FROM suspects)

@@ -6,12 +6,11 @@ from datetime import date, datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.reconciliation.lines import TAKE
 from models.reconciliation.scope import Scope
 
 # From which id on the window's transactions lie, which is the last of all, and what each side tells of
 # [since, judged_until).
-SURVEY = text(f"""
+SURVEY = text("""
     SELECT told.rows, told.records, told.movements, b.first_id, (SELECT max(id) FROM ledger_transactions),
         b.deposits + (SELECT count(*) FROM payout_attempts WHERE tenant = :tenant AND provider = :provider
             AND outcome IN ('paid', 'returned') AND finished_at >= :since AND finished_at < :judged_until
@@ -25,14 +24,14 @@ SURVEY = text(f"""
         FROM (
             SELECT count(*) AS rows, bool_or(kind IN ('deposit', 'refund', 'chargeback', 'payout')
                 AND (:of_file OR (occurred_at >= :since AND occurred_at < :judged_until))) AS moves
-            FROM provider_records WHERE take_id = {TAKE} GROUP BY record_id) records
+            FROM provider_records WHERE take_id = :take_id GROUP BY record_id) records
     ) told, (
         SELECT min(id + 0) AS first_id, count(*) FILTER (WHERE starts_with(subject, :deposit) AND occurred_at >= :since
                 AND occurred_at < :judged_until AND occurred_at <= :settled_before) AS deposits
         FROM ledger_transactions
         WHERE tenant = :tenant AND occurred_at >= :fetched_from AND occurred_at < :fetched_until
     ) b
-""")  # noqa: S608 - put together from constants of this room
+""")
 
 NEWEST = text("""
     SELECT max(business_date) FROM reconciliation_runs

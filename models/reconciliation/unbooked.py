@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.money import BIGINT_MAX
-from models.reconciliation.lines import EACH, TAKE
+from models.reconciliation.lines import EACH
 from models.reconciliation.retold import newest_only, set_stale_apart
 from models.reconciliation.scope import Scope, allow_long_statements
 
@@ -20,7 +20,7 @@ UNBOOKED_FEES = f"""
         SELECT currency, CAST(sum(minor) AS bigint) AS minor FROM (VALUES (r.fee_currency, r.fee_minor),
             (r.currency, CASE r.kind WHEN 'fee' THEN -r.amount_minor ELSE 0 END)) v (currency, minor)
         GROUP BY currency HAVING abs(sum(minor)) BETWEEN 1 AND :largest) f
-    WHERE r.take_id = {TAKE} AND {EACH} AND (r.fee_minor <> 0 OR r.kind = 'fee') AND NOT EXISTS (
+    WHERE r.take_id = :take_id AND {EACH} AND (r.fee_minor <> 0 OR r.kind = 'fee') AND NOT EXISTS (
         SELECT FROM ledger_transactions t WHERE t.tenant = :tenant AND t.idempotency_key
             = :fee || replace(replace(r.record_id, '%', '%25'), '\\:', '%3A'))
     GROUP BY r.record_id, r.ctid
