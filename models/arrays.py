@@ -10,7 +10,7 @@ def integers(values: Iterable[int]) -> str:
 
 def texts(values: Iterable[str | None]) -> str:
     """For a parameter that is cast to text[], or to an array of what PostgreSQL reads from a text."""
-    values = list(values)
+    values = values if isinstance(values, list) else list(values)
     return _plain(values) or f"{{{','.join(map(_quoted, values))}}}"
 
 

@@ -5,7 +5,7 @@ balances. Where needed two more open new accounts and lock them, one records mis
 replays said the first time: seven at most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -15,7 +15,7 @@ from models.arrays import integers, texts
 from models.base import require_aware
 from models.errors import PostingRaced
 from models.ledger.answers import outcomes_of
-from models.ledger.deciding import Account, Batch, Entry, Write, account_keys
+from models.ledger.deciding import Account, Batch, Write, account_keys
 from models.ledger.facts import NEW_ACCOUNTS, find_transactions, lock_accounts, new_accounts
 from models.ledger.outcomes import AccountKey, Posting, PostingOutcome
 
@@ -66,14 +66,20 @@ RECORD_MISMATCHES = text("""
 
 
 def post(
-    session: Session, postings: Sequence[Posting], *, now: datetime, shadow: bool = False
+    session: Session,
+    postings: Sequence[Posting],
+    *,
+    now: datetime,
+    shadow: bool = False,
+    meanwhile: Callable[[], object] | None = None,
 ) -> list[PostingOutcome]:
     """Post a batch in the caller's transaction; one outcome per posting, in order. Safe to repeat.
 
     Postings take effect one after another, as if each had been posted alone: an earlier credit pays for a later
     debit. `shadow` opens new accounts in shadow mode. A provider's clock may run ahead of ours: a time later than
-    `now` is recorded as `now`. Raises PostingRaced when another transaction took one of the keys meanwhile: roll
-    back and run again.
+    `now` is recorded as `now`. `meanwhile` is called just before PostgreSQL gets all that is to be written, if there
+    is anything: other threads have the time until its answer. Raises PostingRaced when another transaction took one
+    of the keys meanwhile: roll back and run again.
     """
     if not postings:
         return []
@@ -82,7 +88,7 @@ def post(
     decisions = batch.decide(postings)
     writes = [decision for decision in decisions if isinstance(decision, Write)]
     if writes:
-        _write(session, writes, require_aware(now))
+        _write(session, writes, require_aware(now), meanwhile)
     return outcomes_of(session, decisions, batch)
 
 
@@ -94,14 +100,14 @@ def _lock_or_open(session: Session, keys: set[AccountKey], *, shadow: bool) -> d
     return accounts
 
 
-def _write(session: Session, writes: Sequence[Write], now: datetime) -> None:
+def _write(
+    session: Session, writes: Sequence[Write], now: datetime, meanwhile: Callable[[], object] | None
+) -> None:
     """Insert what was decided and note the new ids."""
-    entries = [entry for write in writes for entry in write.entries]
-    numbers = [number for number, write in enumerate(writes, 1) for _ in write.entries]
-    ids = session.execute(
-        WRITE,
-        _transaction_columns(writes, now) | _entry_columns(entries) | {"entry_posting": integers(numbers)},
-    ).scalar_one()
+    columns = _transaction_columns([write.posting for write in writes], now) | _entry_columns(writes)
+    if meanwhile is not None:
+        meanwhile()
+    ids = session.execute(WRITE, columns).scalar_one()
     if raced := ids.count(None):
         raise PostingRaced(f"{raced} of {len(writes)} keys were taken meanwhile")
     for write, row_id in zip(writes, ids, strict=True):
@@ -109,25 +115,27 @@ def _write(session: Session, writes: Sequence[Write], now: datetime) -> None:
     _record_mismatches(session, writes)
 
 
-def _transaction_columns(writes: Sequence[Write], now: datetime) -> dict[str, str]:
-    postings = [write.posting for write in writes]
+def _transaction_columns(postings: Sequence[Posting], now: datetime) -> dict[str, str]:
     return {
-        "tenants": texts(posting.tenant for posting in postings),
-        "kinds": texts(posting.kind for posting in postings),
-        "keys": texts(posting.key for posting in postings),
-        "fingerprints": texts(posting.fingerprint.hex() for posting in postings),
-        "subjects": texts(posting.subject for posting in postings),
-        "job_ids": texts(posting.job_id.hex if posting.job_id else None for posting in postings),
-        "times": texts(min(posting.occurred_at, now).isoformat() for posting in postings),
+        "tenants": texts([posting.tenant for posting in postings]),
+        "kinds": texts([posting.kind for posting in postings]),
+        "keys": texts([posting.key for posting in postings]),
+        "fingerprints": texts([posting.fingerprint.hex() for posting in postings]),
+        "subjects": texts([posting.subject for posting in postings]),
+        "job_ids": texts([posting.job_id.hex if posting.job_id else None for posting in postings]),
+        "times": texts([min(posting.occurred_at, now).isoformat() for posting in postings]),
     }
 
 
-def _entry_columns(entries: Sequence[Entry]) -> dict[str, str]:
-    balances = {entry.account_id: entry.balance_after_minor for entry in entries}
+def _entry_columns(writes: Sequence[Write]) -> dict[str, str]:
+    entries = [entry for write in writes for entry in write.entries]
+    accounts, _, _, amounts, balances_after, _ = zip(*entries, strict=True)
+    balances = dict(zip(accounts, balances_after, strict=True))
     return {
-        "entry_account": integers(entry.account_id for entry in entries),
-        "entry_amount": integers(entry.amount_minor for entry in entries),
-        "entry_balance": integers(entry.balance_after_minor for entry in entries),
+        "entry_posting": integers([number for number, write in enumerate(writes, 1) for _ in write.entries]),
+        "entry_account": integers(accounts),
+        "entry_amount": integers(amounts),
+        "entry_balance": integers(balances_after),
         "account_ids": integers(balances),
         "balances": integers(balances.values()),
     }

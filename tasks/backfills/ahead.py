@@ -2,7 +2,9 @@
 
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Lock, Thread
+from time import sleep
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +15,9 @@ from worker.sources.port import Cursor
 
 RUNS_MAX = 4
 """Of so many runs one page is kept, at most: whoever pauses leaves one behind."""
+
+AFTER_SECONDS = 0.002
+"""Whoever began it sends its statement first: of two threads of Python's only one works at a time."""
 
 Place = tuple[int, str | None, Cursor | None, int]
 """Whose turn it is for, of which content, from where on, and how many."""
@@ -33,18 +38,25 @@ class ReadAhead:
             return page.result()
         return feed.read(run, rows)
 
-    def begin(self, feed: Feed[Any], run: Run, portion: Portion[Any], rows: int) -> None:
-        """Read what follows this portion, if it is a source's rows and there are more."""
+    def while_applied(self, feed: Feed[Any], run: Run, portion: Portion[Any], rows: int) -> Feed[Any]:
+        """The feed, which begins to read what follows the portion when PostgreSQL gets what the portion asks for: if
+        it is a source's rows, and there are more."""
         if portion.is_last or not isinstance(feed, RowsFeed):
-            return
+            return feed
         following = replace(run, cursor=portion.after, claim_version=run.claim_version + 1)
+        return replace(feed, meanwhile=partial(self._begin, feed, following, rows))
+
+    def _begin(self, feed: Feed[Any], run: Run, rows: int) -> None:
+        """Once: a batch that is applied again finds it begun."""
         page: Future[Portion[Any]] = Future()
         with self._lock:
-            self._pages[run.id] = (_place(following, rows), page)
+            if self._pages.get(run.id, (None,))[0] == _place(run, rows):
+                return
+            self._pages[run.id] = (_place(run, rows), page)
             while len(self._pages) > RUNS_MAX:
                 del self._pages[next(iter(self._pages))]
         # A daemon: a source that answers late must not hold up the end of its process.
-        Thread(target=_read, args=(page, feed, following, rows), name="reader", daemon=True).start()
+        Thread(target=_read, args=(page, feed, run, rows), name="reader", daemon=True).start()
 
 
 def _place(run: Run, rows: int) -> Place:
@@ -52,6 +64,7 @@ def _place(run: Run, rows: int) -> Place:
 
 
 def _read(page: "Future[Portion[Any]]", feed: Feed[Any], run: Run, rows: int) -> None:
+    sleep(AFTER_SECONDS)
     try:
         page.set_result(feed.read(run, rows))
     except BaseException as error:  # noqa: BLE001 - raised where the page is asked for

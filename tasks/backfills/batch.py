@@ -118,9 +118,9 @@ class _Batch:
         """At most `rows`, or as many of the first as can be applied."""
         while True:
             portion = self._read(feed, rows)
-            self.hands.ahead.begin(feed, self.run, portion, rows)
+            applying = self.hands.ahead.while_applied(feed, self.run, portion, rows)
             try:
-                return self._commit(rows, _applying(feed, portion))
+                return self._commit(rows, _applying(applying, portion))
             except (RunClaimLost, SourceFailed):
                 raise
             except Exception as error:

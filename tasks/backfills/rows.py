@@ -4,7 +4,7 @@ cursor = {"at": the source's own, "skip": rows after it that were applied alread
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -27,6 +27,7 @@ from tasks.backfills.postings import history_posting
 from worker.sources.port import BadRow, Cursor, Extent, OpeningRow, PostingRow, Row, RowSource
 
 Read = Row | BadRow
+Meanwhile = Callable[[], object]
 Asked = tuple[Read, Judged | None]
 """A row and what it asks of the ledger, made while it is read; None where the ledger is looked at first."""
 
@@ -74,9 +75,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class RowsFeed:
-    """A Feed of the rows of one source."""
+    """A Feed of the rows of one source. `meanwhile` is called when PostgreSQL is given the most of a batch."""
 
     source: RowSource
+    meanwhile: Meanwhile | None = None
 
     def extent(self) -> Extent:
         return self.source.extent()
@@ -90,7 +92,7 @@ class RowsFeed:
         return Portion(rows, {"at": dict(page.after), "skip": 0}, page.is_last, page.bytes_read)
 
     def apply(self, session: Session, run: Run, portion: Portion[Asked], *, now: datetime) -> Applied:
-        taken, rows = take(session, run, portion.items, now)
+        taken, rows = take(session, run, portion.items, now, self.meanwhile)
         cut = rows < len(portion.items)
         return Applied(
             after=_cut(run, rows) if cut else portion.after,
@@ -116,14 +118,16 @@ def asked(run: Run, row: Read) -> Asked:
     return row, judging.bad(row) if isinstance(row, BadRow) else None
 
 
-def take(session: Session, run: Run, rows: Sequence[Asked], now: datetime) -> tuple[Taken, int]:
+def take(
+    session: Session, run: Run, rows: Sequence[Asked], now: datetime, meanwhile: Meanwhile | None = None
+) -> tuple[Taken, int]:
     """Apply the rows, or as many of the first as the run's cap lets pass: how many."""
     if run.max_amount_minor is None:
-        return _take(session, run, rows, now), len(rows)
+        return _take(session, run, rows, now, meanwhile), len(rows)
     fit, past_cap = len(rows), None
     while True:
         savepoint = session.begin_nested()
-        taken = _take(session, run, rows[:fit], now)
+        taken = _take(session, run, rows[:fit], now, meanwhile)
         within = within_cap(run, taken.moves)
         if within == fit:
             savepoint.commit()
@@ -145,14 +149,16 @@ def blamed(row: Read, reason: str) -> SetAside:
     return judging.aside(row, "failed", reason)
 
 
-def _take(session: Session, run: Run, rows: Sequence[Asked], now: datetime) -> Taken:
+def _take(
+    session: Session, run: Run, rows: Sequence[Asked], now: datetime, meanwhile: Meanwhile | None
+) -> Taken:
     untimely = [judging.untimely(row, now) for row, _ in rows]
     timely = zip(rows, untimely, strict=True)
     openings = [row for (row, _), aside in timely if aside is None and isinstance(row, OpeningRow)]
     judged_openings, moved = judge_openings(session, run, openings) if openings else ([], [])
     rest = iter(judged_openings)
     judged = [aside or told or next(rest) for (_, told), aside in zip(rows, untimely, strict=True)]
-    outcomes = iter(_post(session, run, [one for one in judged if isinstance(one, Posting)], now))
+    outcomes = iter(_post(session, run, [one for one in judged if isinstance(one, Posting)], now, meanwhile))
     if openings and not run.dry_run:
         refuse_moved_meanwhile(session, run, openings, moved)
     taken = Taken()
@@ -161,13 +167,17 @@ def _take(session: Session, run: Run, rows: Sequence[Asked], now: datetime) -> T
     return taken
 
 
-def _post(session: Session, run: Run, postings: list[Posting], now: datetime) -> list[PostingOutcome]:
+def _post(
+    session: Session, run: Run, postings: list[Posting], now: datetime, meanwhile: Meanwhile | None
+) -> list[PostingOutcome]:
     if not postings:
         return []
     shadow = load_tenant(session, run.tenant).shadow
     if run.dry_run:
+        if meanwhile is not None:
+            meanwhile()
         return rehearse(session, postings, backfill_id=run.id, shadow=shadow)
-    return post(session, postings, now=now, shadow=shadow)
+    return post(session, postings, now=now, shadow=shadow, meanwhile=meanwhile)
 
 
 def _place(run: Run) -> tuple[Cursor | None, int]:

@@ -35,7 +35,7 @@ from tasks.backfills.taking import why_taken_file
 from worker.database import Transaction
 from worker.settings import TenantSettings
 
-BATCH_ROWS = 2000
+BATCH_ROWS = 5000
 TURNS_MAX = 50
 POLL_SECONDS = 0.5
 NAMESPACE = "legacy"

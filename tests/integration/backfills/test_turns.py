@@ -191,14 +191,14 @@ def test_a_source_that_fails_while_it_is_read_ahead_fails_its_own_batch(desk: De
     """The one that was under way is done."""
     path = desk.file(many(), name="history.csv")
     hands, run_id = desk.hands(), desk.start(path, batch_rows=10)
-    begin = ReadAhead.begin
+    begin = ReadAhead._begin
 
     def removed_before(*told: Any) -> None:
         path.unlink(missing_ok=True)
         begin(*told)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReadAhead, "begin", removed_before)
+        patch.setattr(ReadAhead, "_begin", removed_before)
         report = run_batch(hands, run_id)
     assert (report.run.state, report.run.posted) == ("running", 10)
     run = service.run_to_end(hands, run_id)
