@@ -8,7 +8,9 @@ replays said the first time: seven at most.
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.arrays import integers, texts
@@ -26,8 +28,10 @@ OPEN_ACCOUNTS = text(f"""
     ON CONFLICT (tenant, code, currency) DO NOTHING
 """)  # noqa: S608 - a constant of this room
 
-# Transactions, their entries and the new balances in one round trip. `ids` are those of the transactions, in order; a
-# key that another transaction took since it was looked up has NULL for one, which the caller notices.
+# Transactions, their entries and the new balances in one round trip. `ids` are those of the transactions, in order:
+# rows are inserted, numbered and returned in the order of the select, and the keys that come back are held against
+# those that were asked for (a join of both took a tenth of the statement's time). NULL where that is not so. A key that
+# another transaction took since it was looked up is a violation; ON CONFLICT would cost each row a second look.
 WRITE = text("""
     WITH asked AS (
         SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:kinds AS text[]), CAST(:keys AS text[]),
@@ -37,11 +41,11 @@ WRITE = text("""
     ), written AS (
         INSERT INTO ledger_transactions (tenant, kind, idempotency_key, fingerprint, subject, job_id, occurred_at)
         SELECT tenant, kind, key, decode(fingerprint, 'hex'), subject, job_id, occurred_at FROM asked ORDER BY posting
-        ON CONFLICT (tenant, idempotency_key) DO NOTHING
         RETURNING id, tenant, idempotency_key
     ), numbered AS (
-        SELECT array_agg(w.id ORDER BY p.posting) AS ids
-        FROM asked p LEFT JOIN written w ON w.tenant = p.tenant AND w.idempotency_key = p.key
+        SELECT CASE WHEN array_agg(tenant) = CAST(:tenants AS text[])
+            AND array_agg(idempotency_key) = CAST(:keys AS text[]) THEN array_agg(id) END AS ids
+        FROM written
     ), entered AS (
         INSERT INTO ledger_entries (transaction_id, account_id, amount_minor, balance_after_minor)
         SELECT n.ids[e.posting], e.account_id, e.amount_minor, e.balance_after_minor
@@ -57,6 +61,8 @@ WRITE = text("""
     )
     SELECT ids FROM numbered
 """)
+
+KEYS = "ledger_transactions_tenant_idempotency_key_key"
 
 RECORD_MISMATCHES = text("""
     INSERT INTO ledger_mismatches (tenant, transaction_id, account_id, short_minor)
@@ -107,12 +113,21 @@ def _write(
     columns = _transaction_columns([write.posting for write in writes], now) | _entry_columns(writes)
     if meanwhile is not None:
         meanwhile()
-    ids = session.execute(WRITE, columns).scalar_one()
-    if raced := ids.count(None):
-        raise PostingRaced(f"{raced} of {len(writes)} keys were taken meanwhile")
+    try:
+        ids = session.execute(WRITE, columns).scalar_one()
+    except IntegrityError as error:
+        if _constraint(error) == KEYS:
+            raise PostingRaced(f"of {len(writes)} keys one was taken meanwhile") from None
+        raise
+    if ids is None:
+        raise RuntimeError("PostgreSQL has not written the transactions in the order that was asked for")
     for write, row_id in zip(writes, ids, strict=True):
         write.standing.id = row_id
     _record_mismatches(session, writes)
+
+
+def _constraint(error: IntegrityError) -> str | None:
+    return error.orig.diag.constraint_name if isinstance(error.orig, psycopg.Error) else None
 
 
 def _transaction_columns(postings: Sequence[Posting], now: datetime) -> dict[str, str]:

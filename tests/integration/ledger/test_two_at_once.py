@@ -96,7 +96,7 @@ def test_the_same_key_on_other_accounts_is_a_race_and_then_a_conflict(
     with transaction() as session:
         post(session, [replace(credit("ada", 5, "k1"), legs=legs_between("house:x", "ada"))], now=NOON)
         second = second_writer(other)
-    with pytest.raises(PostingRaced, match="1 of 1 keys"):
+    with pytest.raises(PostingRaced, match="of 1 keys one"):
         second.result(120)
     assert words(posted(transaction, other)) == ["idempotency_conflict"]
     assert (available(transaction, "bob"), available(transaction, "eve")) == (5, 0)
