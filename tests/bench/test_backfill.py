@@ -32,7 +32,7 @@ ROWS_FULL = 1_000_000
 ONE_BY_ONE = 300
 MEMORY_ROWS = (20_000, 100_000)
 MEMORY_ROWS_FULL = (50_000, 500_000)
-ROUNDS = 3
+ROUNDS, ROUNDS_FULL = 5, 3
 LIVE_ROWS = 600_000
 """More than any side reads while the requests are sent."""
 
@@ -126,7 +126,7 @@ def test_a_file(
             Side("batches", lambda turn: by_sql(turn, BATCH_ROWS), lambda: servers),
             Side("one", one_by_one, lambda: servers),
         ],
-        rounds=ROUNDS,
+        rounds=ROUNDS_FULL if full else ROUNDS,
     )
     what = f"a backfill of {rows:,} rows"
     report.ratio(f"{what} / COPY and one bare INSERT of them", found["ours"], found["sql"], asked=0.5)
