@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.backfills.runs import Run, run_of
+from models.backfills.runs import Run, run_if_any, run_of
 from models.base import require_aware
 from models.changing import changed
 from models.errors import LedgerbeatError
@@ -59,7 +59,7 @@ def give_turns(session: Session, *, seconds: float, limit: int, now: datetime) -
     """The runs that somebody should work on and nobody does, the longest waiting first; each with a turn, its
     `claim_version`, which is held for the one who brings it for so many seconds."""
     values = {"now": require_aware(now), "until": now + timedelta(seconds=seconds), "limit": limit}
-    return [Run(**row) for row in session.execute(GIVE_TURNS, values).mappings()]
+    return [run_of(row) for row in session.execute(GIVE_TURNS, values).mappings()]
 
 
 def claim_run(
@@ -69,7 +69,7 @@ def claim_run(
     has handed over."""
     until = require_aware(now) + timedelta(seconds=seconds)
     values = {"id": run_id, "now": now, "until": until, "turn": turn}
-    return run_of(session.execute(CLAIM, values).mappings().one_or_none())
+    return run_if_any(session.execute(CLAIM, values).mappings().one_or_none())
 
 
 def renew_claim(session: Session, run: Run, *, seconds: float, now: datetime) -> bool:
@@ -81,7 +81,7 @@ def renew_claim(session: Session, run: Run, *, seconds: float, now: datetime) ->
 def hold_run(session: Session, run: Run) -> Run:
     """Lock the row of a claimed run until this transaction ends; as it is now. Raises RunClaimLost."""
     row = session.execute(HOLD, {"id": run.id, "version": run.claim_version}).mappings().one_or_none()
-    held = run_of(row)
+    held = run_if_any(row)
     if held is None or (held.phase, held.cursor) != (run.phase, run.cursor):
         raise RunClaimLost(f"backfill {run.id}: another process works on it, or it was stopped")
     return held

@@ -8,7 +8,7 @@ pending, running, paused ──▶ cancelled
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -93,6 +93,9 @@ class Run:
     def posted_minor(self, currency: str) -> int:
         """What this run has moved so far, for its cap."""
         return self.money.get(currency, {}).get("posted", 0)
+
+
+COLUMNS = tuple(column.name for column in fields(Run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +198,7 @@ def create_run(session: Session, new: NewRun, *, now: datetime) -> tuple[Run, bo
 def load_run(session: Session, run_id: UUID, *, lock: bool = False) -> Run | None:
     """The run; `lock` holds its row until this transaction ends."""
     statement = text(f"{LOAD.text} FOR UPDATE") if lock else LOAD
-    return run_of(session.execute(statement, {"id": run_id}).mappings().one_or_none())
+    return run_if_any(session.execute(statement, {"id": run_id}).mappings().one_or_none())
 
 
 def known_run(session: Session, run_id: UUID, *, tenant: str | None = None, lock: bool = False) -> Run:
@@ -217,7 +220,7 @@ def find_runs(
     """The newest first."""
     told = list(states) if states is not None else None
     values = {"tenant": tenant, "states": told, "dry_run": dry_run, "limit": limit}
-    return [Run(**row) for row in session.execute(FIND, values).mappings()]
+    return [run_of(row) for row in session.execute(FIND, values).mappings()]
 
 
 def check_point(session: Session, run: Run, at: Checkpoint, *, now: datetime) -> Run:
@@ -231,7 +234,7 @@ def check_point(session: Session, run: Run, at: Checkpoint, *, now: datetime) ->
         "others_waited": at.others_waited,
         "worked_seconds": at.worked_seconds, "claimed_until": at.claimed_until, "now": now,
     }  # fmt: skip
-    return Run(**session.execute(CHECK_POINT, values).mappings().one())
+    return run_of(session.execute(CHECK_POINT, values).mappings().one())
 
 
 def set_extent(
@@ -269,5 +272,10 @@ def ask_to_stop(session: Session, run: Run, stop: str) -> None:
     session.execute(ASK_STOP, {"id": run.id, "stop": stop})
 
 
-def run_of(row: RowMapping | None) -> Run | None:
-    return None if row is None else Run(**row)
+def run_of(row: RowMapping) -> Run:
+    """The columns that this code knows: a migration that comes before its code may have added one."""
+    return Run(**{name: row[name] for name in COLUMNS})
+
+
+def run_if_any(row: RowMapping | None) -> Run | None:
+    return None if row is None else run_of(row)

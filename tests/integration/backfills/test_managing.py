@@ -6,11 +6,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from models.backfills.runs import find_runs
 from models.errors import NotFound
 from tasks.backfills import service
 from tasks.backfills.rows import RowsFeed
 from tasks.backfills.service import NotPossible
 from tests.integration.backfills.runs import HISTORY, Desk, line
+from worker.database import Transaction
 from worker.sources.port import SourceFailed
 
 
@@ -28,6 +30,19 @@ def test_a_run_stops_where_it_is_paused_and_goes_on_from_there(desk: Desk) -> No
     desk.do(service.resume, run_id)
     run = desk.work(run_id)
     assert (run.state, run.rows_read, run.posted, run.replayed) == ("done", 10, 10, 0)
+
+
+def test_a_column_that_the_next_migration_adds_is_left_alone(
+    desk: Desk, owner_transaction: Transaction
+) -> None:
+    """Migrations come before their code: what runs meanwhile is of before."""
+    run_id = desk.start(desk.file(rows(10)), batch_rows=3)
+    with owner_transaction() as session:
+        session.execute(text("ALTER TABLE backfills ADD COLUMN added_later integer NOT NULL DEFAULT 0"))
+    service.tick(desk.hands())
+    assert desk.work(run_id).posted == 10
+    with desk.transaction() as session:
+        assert [run.id for run in find_runs(session)] == [run_id]
 
 
 def test_what_a_cancelled_run_has_posted_stays(desk: Desk) -> None:
