@@ -172,9 +172,10 @@ FINISH = text("""
     WHERE id = :id
 """)
 
+# A claim of its own: a turn from before the pause is worth nothing, nor is what was read ahead for it.
 RESUME = text("""
     UPDATE backfills SET state = 'pending', pause_code = NULL, last_error = NULL, claimed_until = NULL,
-        next_batch_at = :now, max_amount_minor = :max_amount_minor WHERE id = :id
+        claim_version = claim_version + 1, next_batch_at = :now, max_amount_minor = :max_amount_minor WHERE id = :id
 """)
 
 ASK_STOP = text("UPDATE backfills SET stop_asked = :stop WHERE id = :id")

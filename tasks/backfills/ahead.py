@@ -14,7 +14,7 @@ from tasks.backfills.rows import RowsFeed
 from worker.sources.port import Cursor
 
 RUNS_MAX = 4
-"""Of so many runs one page is kept, at most: whoever pauses leaves one behind."""
+"""Of so many runs one page is kept, at most: a run that another process goes on with leaves one behind."""
 
 AFTER_SECONDS = 0.002
 """Whoever began it sends its statement first: of two threads of Python's only one works at a time."""
@@ -29,6 +29,11 @@ class ReadAhead:
 
     _pages: dict[UUID, tuple[Place, "Future[Portion[Any]]"]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def pages(self) -> int:
+        """How many are kept, or being read."""
+        return len(self._pages)
 
     def read(self, feed: Feed[Any], run: Run, rows: int) -> Portion[Any]:
         """As `feed.read`, and raises what it raises."""
@@ -46,17 +51,27 @@ class ReadAhead:
         following = replace(run, cursor=portion.after, claim_version=run.claim_version + 1)
         return replace(feed, meanwhile=partial(self._begin, feed, following, rows))
 
+    def forget(self, run_id: UUID) -> None:
+        """Nobody is going to ask for what was read: the run has stopped."""
+        with self._lock:
+            self._pages.pop(run_id, None)
+
     def _begin(self, feed: Feed[Any], run: Run, rows: int) -> None:
         """Once: a batch that is applied again finds it begun."""
-        page: Future[Portion[Any]] = Future()
         with self._lock:
             if self._pages.get(run.id, (None,))[0] == _place(run, rows):
                 return
+        page: Future[Portion[Any]] = Future()
+        # A daemon: a source that answers late must not hold up the end of its process.
+        reader = Thread(target=_read, args=(page, feed, run, rows), name="reader", daemon=True)
+        try:
+            reader.start()
+        except RuntimeError:  # no thread is to be had: the next turn reads for itself
+            return
+        with self._lock:
             self._pages[run.id] = (_place(run, rows), page)
             while len(self._pages) > RUNS_MAX:
                 del self._pages[next(iter(self._pages))]
-        # A daemon: a source that answers late must not hold up the end of its process.
-        Thread(target=_read, args=(page, feed, run, rows), name="reader", daemon=True).start()
 
 
 def _place(run: Run, rows: int) -> Place:

@@ -58,6 +58,13 @@ def run_batch(hands: Hands, run_id: UUID, turn: int | None = None) -> BatchRepor
     `turn`: the claim that the one before has handed over. Raises NotFound, and what keeps the database away: the
     claim runs out then, and the tick brings the run again.
     """
+    report = _run_batch(hands, run_id, turn)
+    if report.run.state not in ("pending", "running"):
+        hands.ahead.forget(run_id)
+    return report
+
+
+def _run_batch(hands: Hands, run_id: UUID, turn: int | None) -> BatchReport:
     with hands.locks.held(run_id, CLAIM_SECONDS) as lock:
         if lock is None:
             return BatchReport(look_at(hands, run_id), taken=True)

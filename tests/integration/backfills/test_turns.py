@@ -2,14 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Barrier, current_thread, main_thread
+from threading import Barrier
 from typing import Any
 
 import pytest
 
 from models.backfills.claims import RunClaimLost, claim_run, hold_run
 from tasks.backfills import rows, service
-from tasks.backfills.ahead import ReadAhead
 from tasks.backfills.batch import run_batch
 from tasks.backfills.port import Pace
 from tests.integration.backfills.runs import Desk, line
@@ -163,46 +162,6 @@ def test_several_at_once_post_each_row_once(desk: Desk, runs: int) -> None:
     assert sum(run.replayed for run in ended) == 120 * (runs - 1)
     assert len(desk.ledger()) == 240
     assert desk.broken() == []
-
-
-def test_what_was_read_ahead_is_used_by_the_next_turn_alone(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[tuple[int, bool]] = []
-    reading = rows.RowsFeed.read
-
-    def counted(feed: Any, run: Any, rows_max: int) -> Any:
-        read.append((run.claim_version, current_thread() is main_thread()))
-        return reading(feed, run, rows_max)
-
-    monkeypatch.setattr(rows.RowsFeed, "read", counted)
-    hands = desk.hands()
-    run_id = desk.start(desk.file(many(50)), batch_rows=10)
-    turn = run_batch(hands, run_id).run.claim_version
-    turn = run_batch(hands, run_id, turn).run.claim_version
-    desk.do(service.pause, run_id)
-    run_batch(hands, run_id, turn)
-    desk.do(service.resume, run_id)
-    assert service.run_to_end(hands, run_id).posted == 50
-    assert sorted(read) == [(1, True), (2, False), (3, False), (4, True), (5, False), (6, False)]
-
-
-def test_a_source_that_fails_while_it_is_read_ahead_fails_its_own_batch(desk: Desk) -> None:
-    """The one that was under way is done."""
-    path = desk.file(many(), name="history.csv")
-    hands, run_id = desk.hands(), desk.start(path, batch_rows=10)
-    begin = ReadAhead._begin
-
-    def removed_before(*told: Any) -> None:
-        path.unlink(missing_ok=True)
-        begin(*told)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReadAhead, "_begin", removed_before)
-        report = run_batch(hands, run_id)
-    assert (report.run.state, report.run.posted) == ("running", 10)
-    run = service.run_to_end(hands, run_id)
-    assert (run.state, run.pause_code, run.posted) == ("paused", "source_failed", 10)
 
 
 def test_with_the_lock_taken_the_run_is_left_alone(desk: Desk, redis_url: str) -> None:
