@@ -32,8 +32,8 @@ class NewRun:
     namespace: str
     actor: str
     reason: str
+    batch_rows: int
     dry_run: bool = False
-    batch_rows: int = 1000
     max_amount_minor: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     job_id: UUID | None = None

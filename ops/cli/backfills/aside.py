@@ -53,7 +53,7 @@ def show(run_id: UUID, states: tuple[str, ...], out: Path | None, limit: int, as
     if as_json:
         print_json(rows)
     else:
-        _print(run, rows, counts, sum(counts.get(state, 0) for state in wanted))
+        _print(run, rows, counts, wanted)
 
 
 @click.command("dismiss")
@@ -91,20 +91,29 @@ def _tell(done: Dismissed) -> None:
         click.echo(f"left to their run, which looks at them again: {done.waiting:,} wait for money")
 
 
-def _print(run: Run, rows: Sequence[Quarantined], counts: Mapping[str, int], there_are: int) -> None:
+def _print(run: Run, rows: Sequence[Quarantined], counts: Mapping[str, int], wanted: Sequence[str]) -> None:
     closed = any(row.closed_by for row in rows)
+    there_are = sum(counts.get(state, 0) for state in wanted)
     print_table(
         ("place", "id", "code", "reason", *(("closed",) if closed else ()), "row"),
         [
             (_place(row), row.row_id, row.code, row.reason, *((_closed(row),) if closed else ()), _shortened(row.raw))
             for row in rows
         ],
-        empty="none is open; --state all shows those that are closed" if counts else "nothing was set aside",
+        empty=_none(counts, wanted),
     )  # fmt: skip
     if len(rows) < there_are:
         click.echo(f"the first {len(rows):,} of {there_are:,}: --limit, or --out FILE for all")
     if counts.get("open") and not run.dry_run:
         click.echo(f"what is not to be fed again: ledgerbeat backfill dismiss {run.id} PLACE --reason ...")
+
+
+def _none(counts: Mapping[str, int], wanted: Sequence[str]) -> str:
+    if not counts:
+        return "nothing was set aside"
+    if "open" in wanted:
+        return "none is open; --state all shows those that are closed"
+    return f"none is {' or '.join(wanted)}; --state all shows the others"
 
 
 def _write(run: Run, rows: Iterator[Quarantined], out: Path) -> None:

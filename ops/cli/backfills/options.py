@@ -11,7 +11,7 @@ from models.backfills.tables import BATCH_ROWS_MAX, KINDS
 from models.money import BIGINT_MAX
 from ops.cli.options import login
 from ops.cli.output import as_json
-from tasks.backfills.service import EXISTING
+from tasks.backfills.service import BATCH_ROWS, EXISTING
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -55,7 +55,8 @@ where_from = _options(
     click.option("--owner", help="With --wallets: only this owner's."),
 )  # fmt: skip
 how = _options(
-    click.option("--batch-rows", type=click.IntRange(1, BATCH_ROWS_MAX), help="Rows of one transaction, at most."),
+    click.option("--batch-rows", type=click.IntRange(1, BATCH_ROWS_MAX),
+                 help=f"Rows of one transaction, at most; default: {BATCH_ROWS}."),
     click.option("--max-amount-minor", type=MINOR, help="Move at most so much, per currency; then it pauses."),
     click.option("--namespace", callback=_namespace,
                  help="Part of every row's key; default: the mapping's. One export, one namespace."),

@@ -156,3 +156,5 @@ def test_the_status_counts_what_is_open(office: Office, faulty: str) -> None:
     ended = office.run("backfill", "status", faulty).out
     assert ("0 are open" in ended, "backfill quarantine" in ended) == (True, False)
     assert "none is open; --state all" in office.run("backfill", "quarantine", faulty).out
+    said = office.run("backfill", "quarantine", faulty, "--state", "waiting", "--state", "posted").out
+    assert "none is waiting or posted; --state all" in said

@@ -62,7 +62,7 @@ def test_each_cell_is_what_becomes_of_a_run(
 ) -> None:
     new = NewRun(
         id=uuid4(), tenant=tenant, kind="wallet_recalc", source={"type": "wallets"}, namespace="n",
-        actor="ops:dana", reason="x",
+        actor="ops:dana", reason="x", batch_rows=100,
     )  # fmt: skip
     with transaction() as session:
         before, _ = create_run(session, new, now=NOW)

@@ -18,7 +18,7 @@ SECONDS = timedelta(seconds=1)
 def asked(transaction: Transaction, tenant: str, *, dry_run: bool) -> str:
     new = NewRun(
         id=uuid4(), tenant=tenant, kind="postings", source={"type": "sql", "name": "old"}, namespace="old",
-        actor="ops:dana", reason="ticket 311", max_amount_minor=500, dry_run=dry_run,
+        actor="ops:dana", reason="ticket 311", batch_rows=100, max_amount_minor=500, dry_run=dry_run,
     )  # fmt: skip
     with transaction() as session:
         create_run(session, new, now=datetime.now(UTC))

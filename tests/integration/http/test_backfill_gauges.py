@@ -24,7 +24,7 @@ def begun(
     """A run that stands so, with rows `aside` in the quarantine."""
     new = NewRun(
         id=uuid4(), tenant=tenant, kind="postings", source={"type": "sql", "name": "old"}, namespace="old",
-        actor="ops:dana", reason="ticket 311", dry_run=dry_run,
+        actor="ops:dana", reason="ticket 311", batch_rows=100, dry_run=dry_run,
     )  # fmt: skip
     with transaction() as session:
         create_run(session, new, now=datetime.now(UTC) - timedelta(hours=5))
