@@ -36,10 +36,11 @@ class ReadAhead:
         return len(self._pages)
 
     def read(self, feed: Feed[Any], run: Run, rows: int) -> Portion[Any]:
-        """As `feed.read`, and raises what it raises."""
+        """As `feed.read`, and raises what it raises. What could not be read ahead is read again: a source that was away
+        for a moment stops nobody before it is their turn."""
         with self._lock:
             told, page = self._pages.pop(run.id, (None, None))
-        if page is not None and told == _place(run, rows):
+        if page is not None and told == _place(run, rows) and page.exception() is None:
             return page.result()
         return feed.read(run, rows)
 
@@ -82,5 +83,5 @@ def _read(page: "Future[Portion[Any]]", feed: Feed[Any], run: Run, rows: int) ->
     sleep(AFTER_SECONDS)
     try:
         page.set_result(feed.read(run, rows))
-    except BaseException as error:  # noqa: BLE001 - raised where the page is asked for
+    except BaseException as error:  # noqa: BLE001 - whoever asks for the page reads for itself
         page.set_exception(error)

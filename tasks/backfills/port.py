@@ -74,7 +74,8 @@ class Feed(Protocol[Item]):
         """How much there is, as far as it is known; asked once, before the first batch. Raises SourceFailed."""
 
     def read(self, run: Run, rows_max: int) -> Portion[Item]:
-        """The next rows after `run.cursor`; from the beginning where it is None. No transaction is open.
+        """The next rows after `run.cursor`; from the beginning where it is None. The caller has no transaction open;
+        of a RowsFeed a thread may read the next while another applies those before.
 
         The same cursor and `rows_max` give the same rows, or what has become of them. Raises SourceFailed, and
         SourceChanged when the cursor fits no longer.

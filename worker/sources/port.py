@@ -117,5 +117,6 @@ class RowSource(Protocol):
     def page(self, after: Cursor | None, rows_max: int) -> Page:
         """At most `rows_max` records from `after` on, from the beginning where it is None.
 
-        The same cursor gives the same page. Raises SourceFailed, and SourceChanged when a cursor fits no longer.
+        The same cursor gives the same page; two threads may ask for two at once. Raises SourceFailed, and
+        SourceChanged when a cursor fits no longer.
         """

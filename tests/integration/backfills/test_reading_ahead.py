@@ -12,6 +12,7 @@ from tasks.backfills.ahead import ReadAhead
 from tasks.backfills.batch import run_batch
 from tests.integration.backfills.runs import Desk, Line, line
 from tests.waiting import until
+from worker.sources.port import SourceFailed
 
 Reading = tuple[int, bool]
 """For whose turn, and whether the batch did it itself."""
@@ -70,6 +71,23 @@ def test_a_source_that_fails_while_it_is_read_ahead_fails_its_own_batch(desk: De
     assert (report.run.state, report.run.posted) == ("running", 10)
     run = service.run_to_end(hands, run_id)
     assert (run.state, run.pause_code, run.posted) == ("paused", "source_failed", 10)
+
+
+def test_a_source_that_was_away_while_it_was_read_ahead_stops_nobody(
+    desk: Desk, read: list[Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = rows.RowsFeed.read
+
+    def away(feed: Any, run: Any, rows_max: int) -> Any:
+        portion = reading(feed, run, rows_max)
+        if current_thread() is not main_thread():
+            raise SourceFailed("the older database cannot be reached")
+        return portion
+
+    monkeypatch.setattr(rows.RowsFeed, "read", away)
+    run = desk.run(desk.file(lines(30)), batch_rows=10)
+    assert (run.state, run.posted) == ("done", 30)
+    assert sorted(read) == [(1, True), (2, False), (2, True), (3, False), (3, True)]
 
 
 def test_what_was_read_before_a_pause_is_not_used_after_it(desk: Desk, read: list[Reading]) -> None:
