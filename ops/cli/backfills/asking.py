@@ -86,7 +86,9 @@ def _kind(wanted: Wanted, named: BackfillSettings | None) -> str:
     """What the source is for; of rows, --kind says what they are."""
     ways = (wanted.file is not None or named is not None, wanted.provider is not None, wanted.wallets)
     if sum(ways) != 1:
-        raise click.UsageError("say where from: --file PATH, --source NAME, --provider NAME, or --wallets")
+        raise click.UsageError(
+            "say where from, by one of --file PATH, --source NAME, --provider NAME and --wallets"
+        )
     if wanted.provider is not None or (named is not None and named.provider is not None):
         only = "provider_events"
     elif wanted.wallets:

@@ -1,8 +1,8 @@
 """How a backfill stands, for people: as one line, as facts, and as the summary at its end with what to do next."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ import click
 from models.backfills.runs import Run
 from models.backfills.tables import CLOSED_STATES
 from models.money import format_minor
+from ops.cli.backfills.asking import ROW_KINDS
 from ops.cli.backfills.signs import sign_words, silence_words
 from ops.cli.backfills.words import words_of
 from ops.cli.output import print_facts, print_table
@@ -55,7 +56,7 @@ def print_list(runs: Sequence[Run], now: datetime, stand: Mapping[UUID, Aside]) 
     print_table(
         ("id", "tenant", "kind", "source", "state", "progress", "effect", "set aside", "age"),
         [
-            (run.id, run.tenant, kind_words(run), Path(source_words(run.source)).name, _stands(run, now), progress(run),
+            (run.id, run.tenant, kind_words(run), Path(source_words(run.source)).name, _stands(run, now), _far(run),
              f"{run.posted:,} {words_of(run).done}", _aside(run, stand.get(run.id, {})),
              _age((now - run.created_at).total_seconds()))
             for run in runs
@@ -78,8 +79,9 @@ def _facts(run: Run, now: datetime, stand: Aside) -> dict[str, str]:
     words = words_of(run)
     facts = {
         "backfill": f"{run.id}: {state_words(run)}",
-        "of": f"{run.tenant}, {kind_words(run)}, from {source_words(run.source)}, namespace {run.namespace}",
-        "asked by": f"{run.actor}: {run.reason}",
+        "of": f"{run.tenant}, {kind_words(run)}, from {source_words(run.source)}{_namespace(run)}",
+        "asked by": run.actor,
+        "reason": run.reason,
         "read": _read(run),
     }
     if run.state == "running":
@@ -95,6 +97,16 @@ def _facts(run: Run, now: datetime, stand: Aside) -> dict[str, str]:
     if run.waiting:
         facts["waiting"] = f"{run.waiting:,} rows wait for money that a later row may bring"
     return facts
+
+
+def _namespace(run: Run) -> str:
+    """Of rows alone: nothing else has keys of its own."""
+    return f", namespace {run.namespace}" if run.kind in ROW_KINDS else ""
+
+
+def _far(run: Run) -> str:
+    """In the list: no ETA for what has come to its end."""
+    return str(replace(progress(run), eta_seconds=None) if run.is_final else progress(run))
 
 
 def _read(run: Run) -> str:
@@ -125,13 +137,21 @@ def source_words(source: Mapping[str, Any]) -> str:
     """Where its rows come from."""
     match source:
         case {"type": "events", "provider": provider, "since": since, "until": until}:
-            return f"{provider}'s events from {since} to {until}"
+            return f"{provider}'s events from {_moment(since)} to {_moment(until)}"
         case {"type": "wallets"}:
             return f"the wallets of {source['owner']}" if source.get("owner") else "all accounts"
         case {"name": name}:
             return f"source {name}"
         case _:
             return str(source.get("path", source.get("type")))
+
+
+def _moment(told: str) -> str:
+    """2026-03-01T00:00:00Z: to the second, in UTC."""
+    try:
+        return f"{datetime.fromisoformat(told).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except ValueError:
+        return told
 
 
 def _aside(run: Run, stand: Aside) -> str:
@@ -152,7 +172,7 @@ def verdict(run: Run, stand: Aside) -> Iterator[tuple[str, str]]:
         case "done":
             yield words.end, "yellow" if exit_code(run) else "green"
         case "cancelled" if run.last_error and not run.batches:
-            yield f"cancelled: {run.last_error}", "red"
+            yield f"cancelled, and nothing was {words.name}; the last that it said: {run.last_error}", "red"
         case "cancelled" if run.dry_run:
             yield f"cancelled; it was a dry run: nothing was {words.name}", "red"
         case "cancelled":

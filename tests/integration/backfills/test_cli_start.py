@@ -17,7 +17,13 @@ def test_a_clean_file_ends_with_0_and_every_row_posted(office: Office) -> None:
     ran = office.start("--actor", "ops:dana", "--reason", "ticket 311")
     assert ran.code == 0, ran.out + ran.err
     assert (office.wallet(), office.posted(), office.is_sound()) == (40 * 150, 40, True)
-    for words in ("40 rows posted", "60.00 EUR", "done: every row", "asked by     ops:dana: ticket 311"):
+    for words in (
+        "40 rows posted",
+        "60.00 EUR",
+        "done: every row",
+        "asked by     ops:dana",
+        "reason       ticket 311",
+    ):
         assert words in ran.out, words
     [run] = office.rows(RUNS)
     [event] = office.rows("SELECT * FROM audit_events")
@@ -188,7 +194,7 @@ BARE = ("--tenant", "acme", "--kind", "postings")
         ((*BARE, "--file", "{file}"), "--mapping FILE.toml, or --source NAME"),
         ((*BARE, "--mapping", "{mapping}"), "say where from"),
         (BARE, "say where from"),
-        ((*BARE, "--file", "{file}", "--mapping", "{mapping}", "--wallets"), "say where from"),
+        ((*BARE, "--file", "{file}", "--mapping", "{mapping}", "--wallets"), "say where from, by one of --file"),
         (("--tenant", "acme", "--file", "{file}", "--mapping", "{mapping}"), "--kind postings or opening_balances"),
         (("--tenant", "acme", "--kind", "wallet_recalc", "--file", "{file}", "--mapping", "{mapping}"), "--kind"),
         ((*BARE, "--source", "nothing"), "no [tenants.acme.backfills.nothing] (they have: history, missed)"),

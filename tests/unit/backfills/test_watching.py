@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from models.backfills.runs import Run
-from ops.cli.backfills.telling import exit_code, print_run, source_words, state_words, verdict
+from ops.cli.backfills.telling import exit_code, print_list, print_run, source_words, state_words, verdict
 from ops.cli.backfills.watching import Lines, bar, details, follow, pace_words
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -191,7 +191,8 @@ def test_the_exit_code_is_the_contracts(run: Run, code: int) -> None:
         (RUNNING, "watch it: ledgerbeat backfill status 00000000-0000-0000-0000-000000000007 --watch"),
         (DONE, "done: every row that was read is accounted for"),
         (replace(DONE, dry_run=True), "dry run: nothing was posted. The same command without --dry-run does it"),
-        (replace(PENDING, state="cancelled", last_error="it was taken before"), "cancelled: it was taken before"),
+        (replace(PENDING, state="cancelled", last_error="it was taken before"),
+         "cancelled, and nothing was posted; the last that it said: it was taken before"),
         (replace(RUNNING, state="cancelled", batches=1, last_error="x"), "cancelled; what it had posted stays"),
         (replace(RUNNING, state="cancelled"), "cancelled; what it had posted stays"),
         (replace(RUNNING, state="cancelled", dry_run=True), "cancelled; it was a dry run: nothing was posted"),
@@ -221,11 +222,36 @@ def test_the_last_word_is_what_to_do(run: Run, last: str) -> None:
         ({"type": "sql", "name": "old"}, "source old"),
         ({"type": "wallets"}, "all accounts"),
         ({"type": "wallets", "owner": "ada"}, "the wallets of ada"),
-        ({"type": "events", "provider": "stripe", "since": "A", "until": "B"}, "stripe's events from A to B"),
+        (
+            {
+                "type": "events",
+                "provider": "stripe",
+                "since": "2026-03-01T00:00:00+03:00",
+                "until": "2026-03-08T09:59:05.597329+00:00",
+            },
+            "stripe's events from 2026-02-28T21:00:00Z to 2026-03-08T09:59:05Z",
+        ),
     ],
 )
 def test_where_its_rows_come_from_is_said_in_words(source: dict[str, object], words: str) -> None:
     assert source_words(source) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("running", True), ("paused", True), ("done", False), ("cancelled", False)]
+)
+def test_nothing_is_still_to_come_of_a_run_that_has_ended(
+    state: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = replace(RUNNING, state=state, pause_code="asked" if state == "paused" else None)
+    print_list([run], NOW, {})
+    assert ("ETA" in capsys.readouterr().out) is said
+
+
+def test_only_rows_have_a_namespace(capsys: pytest.CaptureFixture[str]) -> None:
+    print_run(RUNNING, NOW, {})
+    print_run(RECALCULATED, NOW, {})
+    assert capsys.readouterr().out.count(", namespace ") == 1
 
 
 def test_a_stop_that_was_asked_for_is_seen() -> None:
