@@ -23,6 +23,7 @@ from ops.cli.backfills.working import tell_workers, work_here
 from ops.cli.connection import session, transaction_of
 from ops.cli.options import require_signature, signed
 from ops.cli.output import as_json, print_json
+from ops.cli.quiet import quiet_logs
 from ops.running import running_settings
 from tasks.backfills import service
 from tasks.backfills.service import StartRequest
@@ -224,7 +225,7 @@ def _decided(
     transaction: Transaction, do: Callable[..., Run], run_id: UUID, actor: str, reason: str, **more: Any
 ) -> Run:
     require_signature(actor, reason)
-    with transaction() as opened:
+    with quiet_logs(), transaction() as opened:
         return do(opened, run_id, actor=actor, reason=reason, now=datetime.now(UTC), **more)
 
 

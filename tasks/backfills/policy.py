@@ -97,7 +97,8 @@ def why_cap_refused(run: Run, cap: int | None) -> str | None:
     """Why a stopped run is not resumed with this cap, if so: none is lowered, and the same one stops the same row."""
     before = run.max_amount_minor
     if cap is not None and (before is None or cap < before):
-        return f"backfill {run.id}: a resume can only raise a cap; this one is {before}"
+        stands = "there is none" if before is None else f"this one is {before}"
+        return f"backfill {run.id}: a resume can only raise a cap; {stands}"
     if run.pause_code == "cap_reached" and cap == before:
         return (
             f"backfill {run.id} has come to its cap and would stop at once: {run.last_error}. Give a higher one, "

@@ -19,6 +19,7 @@ from ops.cli.options import require_signature
 from ops.cli.output import as_json, print_json, print_table
 
 STILL = ("open", "waiting")
+LINE = "line "
 SHOWN_LENGTH = 100
 ROWS = 50
 
@@ -38,18 +39,18 @@ ROWS = 50
 @click.option("--limit", type=click.IntRange(1, 10_000), default=ROWS, show_default=True)
 @as_json
 def show(run_id: UUID, states: tuple[str, ...], out: Path | None, limit: int, as_json: bool) -> None:
-    """Rows that were set aside, with line and reason; --out makes a file of them, to correct and feed again.
+    """Rows that were set aside, with line and reason; --out makes a file of them, if any, to correct and feed again.
 
     They close by themselves when a later run brings them; see dismiss for those that no run will.
     """
     wanted = QUARANTINE_STATES if "all" in states else states
     with session() as opened:
         run = known_run(opened, run_id)
-        if out is not None:
+        counts = count_aside(opened, run_id)
+        if out is not None and any(counts.get(state) for state in wanted):
             _write(run, all_quarantined(opened, run_id, states=wanted), out)
             return
         rows = quarantined(opened, run_id, states=wanted, rows=limit)
-        counts = count_aside(opened, run_id)
     if as_json:
         print_json(rows)
     else:
@@ -74,7 +75,7 @@ def let_go(
     require_signature(actor, reason)
     if [bool(places), bool(codes), everything].count(True) != 1:
         raise click.UsageError("name the places, or --code, or --all")
-    which = Which(places or None, codes or None)
+    which = Which([place.removeprefix(LINE) for place in places] or None, codes or None)
     with session() as opened:
         done = dismiss(opened, run_id, which, actor=actor, reason=reason, now=datetime.now(UTC))
     if as_json:
@@ -128,12 +129,13 @@ def _write(run: Run, rows: Iterator[Quarantined], out: Path) -> None:
         click.echo(
             f"correct the first file, then: ledgerbeat backfill start --tenant {run.tenant} --kind {run.kind} "
             f"--file {written.path} --format {written.format} {mapping} --namespace {run.namespace}"
+            f"{' --existing difference' if run.options.get('existing') == 'difference' else ''}"
         )
 
 
 def _place(row: Quarantined) -> str:
-    """As `dismiss` takes it, but for the word."""
-    return f"line {row.place}" if row.line is not None else row.place
+    """As `dismiss` takes it."""
+    return f"{LINE}{row.place}" if row.line is not None else row.place
 
 
 def _closed(row: Quarantined) -> str:

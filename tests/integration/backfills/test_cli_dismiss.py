@@ -28,7 +28,7 @@ def audits(office: Office) -> list[dict[str, Any]]:
 
 
 def test_the_places_that_are_named_are_closed_and_audited(office: Office, faulty: str) -> None:
-    ran = office.run("backfill", "dismiss", faulty, "3", 5, *SIGNED)
+    ran = office.run("backfill", "dismiss", faulty, "3", "line 5", *SIGNED)
     assert (ran.code, ran.out) == (0, "dismissed: 2 rows\n"), ran.err
     assert states(office, faulty) == {"3": "dismissed", "4": "open", "5": "dismissed", "6": "open"}
     assert audits(office) == [
@@ -57,10 +57,8 @@ def test_to_repeat_it_changes_nothing(office: Office, faulty: str) -> None:
 
 
 def test_a_place_that_there_is_not_closes_nothing(office: Office, faulty: str) -> None:
-    ran = office.run("backfill", "dismiss", faulty, 3, 2, "line 4", *SIGNED)
-    assert (ran.code, "has set no row aside at 2, line 4; nothing was closed" in ran.err) == (2, True), (
-        ran.err
-    )
+    ran = office.run("backfill", "dismiss", faulty, 3, 2, "row 4", *SIGNED)
+    assert (ran.code, "has set no row aside at 2, row 4; nothing was closed" in ran.err) == (2, True), ran.err
     assert set(states(office, faulty).values()) == {"open"}
     nobody = office.run("backfill", "dismiss", uuid4(), 3, *SIGNED)
     assert (nobody.code, "no backfill" in nobody.err) == (2, True)

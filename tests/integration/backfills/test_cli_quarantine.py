@@ -150,8 +150,25 @@ def test_without_the_source_there_is_no_header(office: Office, faulty: str) -> N
 
 def test_a_clean_run_has_nothing_to_show(office: Office) -> None:
     office.file(row(1))
-    found = office.started()
+    found, out = office.started(), office.folder / "rest.csv"
     assert "nothing was set aside" in office.run("backfill", "quarantine", found["id"]).out
+    ran = office.run("backfill", "quarantine", found["id"], "--out", out)
+    assert (ran.code, ran.out, out.exists()) == (0, "nothing was set aside\n", False), ran.err
+
+
+def test_the_command_that_is_told_feeds_balances_as_before(office: Office) -> None:
+    mapping = office.mapping(MAPPING.replace('reason = "history"\n', ""))
+    office.file(row(1))
+    office.start()
+    path, out = office.file(row(2, amount="x"), name="balances.csv"), office.folder / "rest.csv"
+    told = ("--tenant", "acme", "--kind", "opening_balances", "--file", path, "--mapping", mapping)
+    for options, ends in (
+        ((), "oldwallet\n"),
+        (("--existing", "difference"), "oldwallet --existing difference\n"),
+    ):
+        run_id = office.run("backfill", "start", *told, *options, "--force", "--here", "--json").json["id"]
+        said = office.run("backfill", "quarantine", run_id, "--out", out.with_name(f"{run_id}.csv")).out
+        assert said.endswith(f"--namespace {ends}"), said
 
 
 def test_rows_of_a_query_come_out_as_json_lines_for_the_same_mapping(

@@ -94,6 +94,7 @@ def test_people_pause_resume_and_cancel_audited(office: Office, run_id: str) -> 
     ):
         ran = office.run("backfill", command, run_id, "--actor", "ops:dana", "--reason", f"why {command}")
         assert (ran.code, state(office)) == (code, stands), ran.out + ran.err
+        assert "backfill.stopped" not in ran.out + ran.err
     events = office.rows("SELECT action, actor, reason FROM audit_events ORDER BY id")[1:]
     assert [tuple(event.values()) for event in events] == [
         (f"backfills.{command}", "ops:dana", f"why {command}") for command in ("pause", "resume", "cancel")

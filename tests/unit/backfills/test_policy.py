@@ -136,7 +136,7 @@ def test_a_cap_says_what_it_stopped_and_which_would_do(run: Run, past: PastCap, 
     ("before", "code", "cap", "refused"),
     [
         (None, "asked", None, None),
-        (None, "asked", 5, "can only raise a cap; this one is None"),
+        (None, "asked", 5, "can only raise a cap; there is none"),
         (70, "asked", 70, None),
         (70, "asked", 69, "can only raise a cap; this one is 70"),
         (70, "source_failed", 71, None),
