@@ -190,7 +190,8 @@ def _other(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells, st
     def other(found: Cells, owner: str, amount: int) -> str | None:
         value = found[here]
         if sign is not None and (sign(found) == "transfer") != bool(value):
-            raise Refused("not_its_kind", f"{column} is filled in transfers, and in nothing else")
+            why = "is filled, and the kind is no transfer" if value else "is empty, and a transfer needs it"
+            raise Refused("not_its_kind", f"{column} {why}")
         if not value:
             return None
         if amount < 0:

@@ -57,6 +57,21 @@ def test_kinds_say_the_sign(tmp_path: Path, cells: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ("5,GIFT,", "to is empty, and a transfer needs it"),
+        ("5,WIN,p2", "to is filled, and the kind is no transfer"),
+    ],
+)
+def test_it_is_said_what_does_not_fit_the_kind(tmp_path: Path, cells: str, words: str) -> None:
+    content = f"id,owner,currency,at,amount,kind,to\n1,p1,{TAIL},{cells}\n"
+    mapping = told(sign="by_kind", columns=with_columns(kind="kind", to_owner="to"), kinds=KINDS)
+    (found,) = everything(source(written(tmp_path, content.encode()), mapping))
+    assert isinstance(found, BadRow)
+    assert found.reason == words
+
+
+@pytest.mark.parametrize(
     ("kind", "expected"),
     [
         ("BET", (500, None, "bet")), ("WIN", (500, None, "other")), ("", (500, None, "other")),
