@@ -293,24 +293,6 @@ def test_what_is_rolled_back_never_was(transaction: Transaction) -> None:
     assert words(posted(transaction, credit("ada", 5, "k1"))) == ["created"]
 
 
-@pytest.mark.parametrize("does", ["RETURN NULL", "NEW.idempotency_key := 'other'; RETURN NEW"])
-def test_entries_never_come_under_another_transaction(
-    transaction: Transaction, owner_transaction: Transaction, does: str
-) -> None:
-    """What is written is held against what was asked for: here a trigger of somebody's stands between."""
-    with owner_transaction() as session:
-        session.execute(
-            text(f"""
-                CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; END $$;
-                CREATE TRIGGER meddles BEFORE INSERT ON ledger_transactions
-                    FOR EACH ROW WHEN (NEW.idempotency_key = 'k2') EXECUTE FUNCTION meddle()
-            """)
-        )
-    with pytest.raises(RuntimeError, match="order"):
-        posted(transaction, *(credit("ada", 5, f"k{number}") for number in range(4)))
-    assert (available(transaction, "ada"), rows_of(transaction, "ledger_transactions")) == (0, 0)
-
-
 def test_a_wallet_inherits_the_overdraft_of_its_owner_and_the_held_side_does_not(
     transaction: Transaction,
 ) -> None:

@@ -194,3 +194,21 @@ def test_the_owner_of_a_wallet_is_read_from_its_code(books: Transaction) -> None
 def test_the_same_webhook_body_is_kept_once(books: Transaction, asker: Transaction) -> None:
     with pytest.raises(IntegrityError, match="webhook_deliveries_tenant_provider_body_sha256_key"):
         run(asker, ROW_OF["webhook_deliveries"])
+
+
+@pytest.mark.parametrize("does", ["RETURN NULL", "NEW.idempotency_key := 'other'; RETURN NEW"])
+def test_entries_never_come_under_another_transaction(
+    transaction: Transaction, owner_transaction: Transaction, does: str
+) -> None:
+    """What is written is held against what was asked for: here a trigger of somebody's stands between."""
+    with owner_transaction() as session:
+        session.execute(
+            text(f"""
+                CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; END $$;
+                CREATE TRIGGER meddles BEFORE INSERT ON ledger_transactions
+                    FOR EACH ROW WHEN (NEW.idempotency_key = 'k2') EXECUTE FUNCTION meddle()
+            """)
+        )
+    with pytest.raises(RuntimeError, match="order"):
+        posted(transaction, *(credit("ada", 5, f"k{number}") for number in range(4)))
+    assert (available(transaction, "ada"), rows_of(transaction, "ledger_transactions")) == (0, 0)
