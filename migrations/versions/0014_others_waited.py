@@ -1,6 +1,6 @@
-"""A backfill knows how many sessions waited for what its last batch held, and makes room for them.
+"""A backfill knows when others have waited for what its batches hold, and makes room for them.
 
-Deploy: before the code. Locks: `backfills`, for as long as a column with a constant default takes.
+Deploy: before the code. Locks: `backfills`, for as long as a column without a default takes.
 """
 
 from alembic import op
@@ -20,10 +20,10 @@ def downgrade() -> None:
 
 
 UP = """
-ALTER TABLE backfills ADD COLUMN others_waited integer NOT NULL DEFAULT 0;
-GRANT UPDATE (others_waited) ON backfills TO ledgerbeat_worker;
+ALTER TABLE backfills ADD COLUMN others_waited_at timestamptz;
+GRANT UPDATE (others_waited_at) ON backfills TO ledgerbeat_worker;
 """
 
 DOWN = """
-ALTER TABLE backfills DROP COLUMN others_waited;
+ALTER TABLE backfills DROP COLUMN others_waited_at;
 """

@@ -82,7 +82,7 @@ class Run:
     started_at: datetime | None
     last_batch_at: datetime | None
     last_batch_seconds: float | None
-    others_waited: int
+    others_waited_at: datetime | None
     worked_seconds: float
     finished_at: datetime | None
 
@@ -116,7 +116,7 @@ class Checkpoint:
     reasons: Mapping[str, int]
     rows_last: int
     last_batch_seconds: float
-    others_waited: int
+    others_waited_at: datetime | None
     worked_seconds: float
     claimed_until: datetime | None
 
@@ -143,7 +143,7 @@ CHECK_POINT = text("""
     UPDATE backfills SET phase = :phase, cursor = CAST(:cursor AS jsonb), rows_read = :rows_read, posted = :posted,
         replayed = :replayed, unchanged = :unchanged, quarantined = :quarantined, waiting = :waiting,
         bytes_read = :bytes_read, money = CAST(:money AS jsonb), reasons = CAST(:reasons AS jsonb),
-        rows_last = :rows_last, last_batch_seconds = :last_batch_seconds, others_waited = :others_waited,
+        rows_last = :rows_last, last_batch_seconds = :last_batch_seconds, others_waited_at = :others_waited_at,
         worked_seconds = :worked_seconds, claimed_until = :claimed_until, batches = batches + 1, last_batch_at = :now
     WHERE id = :id
     RETURNING *
@@ -232,7 +232,7 @@ def check_point(session: Session, run: Run, at: Checkpoint, *, now: datetime) ->
         "quarantined": at.quarantined, "waiting": at.waiting, "bytes_read": at.bytes_read,
         "money": json.dumps({currency: dict(sums) for currency, sums in at.money.items()}),
         "reasons": json.dumps(dict(at.reasons)), "rows_last": at.rows_last, "last_batch_seconds": at.last_batch_seconds,
-        "others_waited": at.others_waited,
+        "others_waited_at": at.others_waited_at,
         "worked_seconds": at.worked_seconds, "claimed_until": at.claimed_until, "now": now,
     }  # fmt: skip
     return run_of(session.execute(CHECK_POINT, values).mappings().one())

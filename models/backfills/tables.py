@@ -72,7 +72,7 @@ backfills = Table(
     Column("started_at", Instant),
     Column("last_batch_at", Instant),
     Column("last_batch_seconds", Double),
-    Column("others_waited", Integer, nullable=False, server_default=text("0")),
+    Column("others_waited_at", Instant),
     Column("worked_seconds", Double, nullable=False, server_default=text("0")),
     Column("finished_at", Instant),
     CheckConstraint(f"kind IN {KINDS}", name="kind"),
@@ -91,7 +91,7 @@ backfills = Table(
 """`money` is {currency: {"posted" | "replayed": minor}}, sums of absolute amounts; `reasons` {code: rows}, of the rows
 that are set aside. Every row that was read is counted once: posted, replayed (stood already), unchanged (nothing to
 do), quarantined or waiting. The last batch was of at most `rows_last` rows and held its locks for `last_batch_seconds`;
-`others_waited` is how many sessions waited for it when it was about to end;
+`others_waited_at` is when a batch was about to end for which other sessions waited;
 `worked_seconds` is the time spent in batches, for the rate."""
 
 backfill_quarantine = Table(

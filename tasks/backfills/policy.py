@@ -26,7 +26,7 @@ FAILED_ROWS_MAX = 100
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Of one batch: at most `rows` were asked for, it took `seconds`, held its locks for `lock_seconds`, and
-    `others_waited` for them at its end."""
+    so many sessions waited for them at its end."""
 
     rows: int
     seconds: float
@@ -54,7 +54,7 @@ def checkpoint(run: Run, applied: Applied, timing: Timing, *, now: datetime) -> 
         + Counter(row.code for row in applied.set_aside if row.state != "waiting"),
         rows_last=timing.rows,
         last_batch_seconds=timing.lock_seconds,
-        others_waited=timing.others_waited,
+        others_waited_at=now if timing.others_waited else run.others_waited_at,
         worked_seconds=run.worked_seconds + timing.seconds,
         claimed_until=now + timedelta(seconds=HANDED_OVER_SECONDS),
     )
@@ -118,7 +118,8 @@ def added(one: Sums, other: Sums) -> dict[str, dict[str, int]]:
 def pace_facts(run: Run, now: datetime) -> PaceFacts:
     """How the run has been going."""
     waited = None if run.last_batch_at is None else (now - run.last_batch_at).total_seconds()
-    return PaceFacts(run.batch_rows, run.rows_last, run.last_batch_seconds, waited, run.others_waited)
+    shared = None if run.others_waited_at is None else (now - run.others_waited_at).total_seconds()
+    return PaceFacts(run.batch_rows, run.rows_last, run.last_batch_seconds, waited, shared)
 
 
 def too_many_failed(run: Run) -> bool:

@@ -95,13 +95,14 @@ class Feed(Protocol[Item]):
 @dataclass(frozen=True, slots=True)
 class PaceFacts:
     """How a run has been going: at most `batch_rows` a batch; the last one asked for `rows_last` rows and held locks
-    for `seconds_last`; `waited_seconds` ago. None before the first. `others_waited` for it when it was about to end."""
+    for `seconds_last`; `waited_seconds` ago. None before the first. Others waited
+    for one of its batches `shared_seconds` ago, if ever."""
 
     batch_rows: int
     rows_last: int | None
     seconds_last: float | None
     waited_seconds: float | None
-    others_waited: int = 0
+    shared_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,21 @@ CALM = Surroundings()
 
 
 def going(
-    rows: int, seconds: float = 0.02, *, rows_max: int = 1000, waited: float = 0.01, others: int = 0
+    rows: int,
+    seconds: float = 0.02,
+    *,
+    rows_max: int = 1000,
+    waited: float = 0.01,
+    shared: float | None = None,
 ) -> PaceFacts:
-    return PaceFacts(rows_max, rows, seconds, waited, others)
+    return PaceFacts(rows_max, rows, seconds, waited, shared)
 
 
 @pytest.mark.parametrize(
     ("facts", "seen", "expected"),
     [
-        (PaceFacts(1000, None, None, None), CALM, Pace(1000)),
+        (PaceFacts(1000, None, None, None), CALM, Pace(500)),
+        (PaceFacts(400, None, None, None), CALM, Pace(400)),
         (PaceFacts(1000, None, None, None), Surroundings(live_seconds=60), Pace(100)),
         (PaceFacts(1000, None, None, None), Surroundings(waiting=1), Pace(100)),
         (PaceFacts(50, None, None, None), Surroundings(waiting=1), Pace(50)),
@@ -33,11 +39,13 @@ def going(
         (going(500, 0.101), CALM, Pace(500)),
         (going(500, 0.25), CALM, Pace(500)),
         (going(500, 0.251), CALM, Pace(250)),
-        (going(500, 0.01, others=1), CALM, Pace(500)),
-        (going(500, 0.05, others=1), CALM, Pace(500)),
-        (going(500, 0.051, others=1), CALM, Pace(250)),
-        (going(500, 0.01, others=1), Surroundings(waiting=1), Pace(250)),
-        (going(120, 0.2, others=9), CALM, Pace(100)),
+        (going(500, 0.025, shared=0), CALM, Pace(1000)),
+        (going(500, 0.026, shared=9.9), CALM, Pace(500)),
+        (going(500, 0.05, shared=9.9), CALM, Pace(500)),
+        (going(500, 0.051, shared=9.9), CALM, Pace(250)),
+        (going(500, 0.051, shared=10), CALM, Pace(1000)),
+        (going(500, 0.01, shared=1), Surroundings(waiting=1), Pace(250)),
+        (going(120, 0.2, shared=1), CALM, Pace(100)),
         (going(500), Surroundings(live_seconds=0.25), Pace(1000)),
         (going(500), Surroundings(live_seconds=0.26), Pace(250)),
         (going(500), Surroundings(live_seconds=1.01), Pace(250)),
@@ -69,12 +77,13 @@ def test_a_run_that_was_slowed_down_is_as_fast_as_before_once_it_is_calm() -> No
 @pytest.mark.parametrize("milliseconds_a_row", [0.05, 0.2, 0.3, 0.6, 1.2, 2.4])
 def test_a_size_is_found_and_kept(milliseconds_a_row: float) -> None:
     """A machine on which each row takes so long sees batches of one size after a few, none of them too long."""
-    sizes, rows = [], 1000
-    for _ in range(40):
-        rows = pace(going(rows, rows * milliseconds_a_row / 1000), CALM).rows_next
-        sizes.append(rows)
-    assert all(one == after for one, after in pairwise(sizes[20:]))
-    assert sizes[-1] * milliseconds_a_row <= 250
+    for shared, longest in ((None, 250), (1.0, 50)):
+        sizes, rows = [], 1000
+        for _ in range(40):
+            rows = pace(going(rows, rows * milliseconds_a_row / 1000, shared=shared), CALM).rows_next
+            sizes.append(rows)
+        assert all(one == after for one, after in pairwise(sizes[20:]))
+        assert sizes[-1] * milliseconds_a_row <= longest or sizes[-1] == ROWS_MIN
 
 
 @pytest.mark.parametrize("live_seconds", [5.01, 7, 60, 1e6])
@@ -91,7 +100,7 @@ FACTS = st.builds(
     rows_last=st.none() | st.integers(1, 20_000),
     seconds_last=st.none() | st.floats(0, 1e6),
     waited_seconds=st.none() | st.floats(-1e6, 1e6),
-    others_waited=st.integers(0, 1000),
+    shared_seconds=st.none() | st.floats(-1e6, 1e6),
 )
 
 

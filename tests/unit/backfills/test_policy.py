@@ -30,7 +30,7 @@ RUN = Run(
     dry_run=False, batch_rows=100, max_amount_minor=None, state="running", pause_code=None, stop_asked=None,
     last_error=None, phase="read", cursor=None, rows_read=10, posted=4, replayed=3, unchanged=0, quarantined=1,
     waiting=2, bytes_read=50, bytes_total=None, rows_total=None, money={"EUR": {"posted": 70}}, reasons={"conflict": 1},
-    batches=1, rows_last=None, last_batch_seconds=None, others_waited=0, claim_version=1, claimed_until=None,
+    batches=1, rows_last=None, last_batch_seconds=None, others_waited_at=None, claim_version=1, claimed_until=None,
     next_batch_at=NOON,
     actor="ops", reason="why", job_id=None, created_at=NOON, started_at=NOON, last_batch_at=None, worked_seconds=2.0,
     finished_at=None,
@@ -61,7 +61,7 @@ def test_every_row_is_counted_once() -> None:
     assert at.rows_read == at.posted + at.replayed + at.unchanged + at.quarantined + at.waiting
     assert at.reasons == {"conflict": 2, "no_id": 1}
     assert (at.bytes_read, at.worked_seconds, at.rows_last, at.last_batch_seconds) == (90, 2.5, 100, 0.25)
-    assert at.others_waited == 3
+    assert at.others_waited_at == NOON
 
 
 def test_a_second_look_reads_no_row_anew() -> None:

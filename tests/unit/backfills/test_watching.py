@@ -19,7 +19,7 @@ PENDING = Run(
     source_digest=None, namespace="old", options={}, dry_run=False, batch_rows=1000, max_amount_minor=None,
     state="pending", pause_code=None, stop_asked=None, last_error=None, phase="read", cursor=None, rows_read=0,
     posted=0, replayed=0, unchanged=0, quarantined=0, waiting=0, bytes_read=0, bytes_total=None, rows_total=None,
-    money={}, reasons={}, batches=0, rows_last=None, last_batch_seconds=None, others_waited=0, claim_version=0,
+    money={}, reasons={}, batches=0, rows_last=None, last_batch_seconds=None, others_waited_at=None, claim_version=0,
     claimed_until=None,
     next_batch_at=NOW, actor="ops:dana", reason="x", job_id=None, created_at=NOW, started_at=None,
     last_batch_at=None, worked_seconds=0.0, finished_at=None,
