@@ -57,8 +57,7 @@ INSERT = """
     ), written AS (
         INSERT INTO ledger_transactions (tenant, kind, idempotency_key, fingerprint, subject, occurred_at)
         SELECT 'acme', 'backfill.posting', key, sha256(convert_to(key || ':' || amount, 'UTF8')), key, at
-        FROM asked ORDER BY line
-        ON CONFLICT (tenant, idempotency_key) DO NOTHING RETURNING id, idempotency_key
+        FROM asked ORDER BY line RETURNING id, idempotency_key
     ), entries AS MATERIALIZED (
         SELECT w.id, e.account_id, e.amount, 2 * a.line + e.leg AS line
         FROM asked a JOIN written w ON w.idempotency_key = a.key
