@@ -168,7 +168,7 @@ def verdict(run: Run, stand: Aside) -> Iterator[tuple[str, str]]:
         yield f"set aside: {command % 'quarantine'} --out FILE.csv has the rows and why", "yellow"
     match run.state:
         case "done" if run.dry_run:
-            yield f"dry run: nothing was {words.name}. The same command without --dry-run does it", "green"
+            yield f"dry run: nothing was {words.name}. {_for_real(run)}", "green"
         case "done":
             yield words.end, "yellow" if exit_code(run) else "green"
         case "cancelled" if run.last_error and not run.batches:
@@ -189,6 +189,12 @@ def verdict(run: Run, stand: Aside) -> Iterator[tuple[str, str]]:
                 yield f"or: {command % 'cancel'} --reason ...; a dry run is in nobody's way", "red"
         case _:
             yield f"watch it: {command % 'status'} --watch", "cyan"
+
+
+def _for_real(run: Run) -> str:
+    again = run.source_digest is not None and run.replayed and not run.posted
+    force = ", with --force if the file was taken before"
+    return f"The same command without --dry-run does it{force if again else ''}"
 
 
 def _print_money(run: Run) -> None:

@@ -190,6 +190,9 @@ def test_the_exit_code_is_the_contracts(run: Run, code: int) -> None:
     [
         (RUNNING, "watch it: ledgerbeat backfill status 00000000-0000-0000-0000-000000000007 --watch"),
         (DONE, "done: every row that was read is accounted for"),
+        (replace(DONE, dry_run=True, source_digest="d", posted=0, replayed=3),
+         ("dry run: nothing was posted. The same command without --dry-run does it, with --force if the file was taken "
+          "before")),
         (replace(DONE, dry_run=True), "dry run: nothing was posted. The same command without --dry-run does it"),
         (replace(PENDING, state="cancelled", last_error="it was taken before"),
          "cancelled, and nothing was posted; the last that it said: it was taken before"),
