@@ -14,6 +14,7 @@ from models.backfills.runs import Run
 from ops.cli.backfills.signs import silence_words
 from ops.cli.backfills.telling import ENDED, state_words
 from ops.cli.backfills.words import words_of
+from tasks.backfills.pacing import ROWS_FIRST
 from tasks.backfills.progress import progress
 
 POLL_SECONDS = 0.3
@@ -77,7 +78,7 @@ def details(run: Run, now: datetime) -> str:
 
 
 def pace_words(run: Run, now: datetime) -> str:
-    """Empty at full speed."""
+    """Empty at full speed, also while a run that has just begun is not there yet."""
     if run.state == "pending":
         return "not begun"
     if silent := silence_words(run, now):
@@ -85,7 +86,11 @@ def pace_words(run: Run, now: datetime) -> str:
     rest = (run.next_batch_at - now).total_seconds()
     if rest > 0:
         return f"rests {rest:.0f} s: live work goes first"
-    if run.rows_last is not None and run.rows_last < run.batch_rows:
+    if (
+        run.state == "running"
+        and run.rows_last is not None
+        and run.rows_last < min(run.batch_rows, ROWS_FIRST)
+    ):
         return f"slowed to {run.rows_last:,} rows a batch"
     return ""
 

@@ -124,6 +124,9 @@ def test_elsewhere_a_line_is_told_when_it_is_news(capsys: pytest.CaptureFixture[
         (PENDING, "not begun"),
         (RUNNING, ""),
         (replace(RUNNING, rows_last=250), "slowed to 250 rows a batch"),
+        (replace(RUNNING, rows_last=500), ""),
+        (replace(RUNNING, rows_last=250, batch_rows=250), ""),
+        (replace(DONE, rows_last=250), ""),
         (replace(RUNNING, rows_last=250, next_batch_at=NOW + timedelta(seconds=4)), "rests 4 s: live work goes first"),
     ],
 )  # fmt: skip
