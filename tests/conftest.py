@@ -143,9 +143,14 @@ def now() -> datetime:
 
 def migrate(url: str, revision: str = "head") -> None:
     """Alembic to `revision`, upwards."""
+    command.upgrade(alembic(url), revision)
+
+
+def alembic(url: str) -> Config:
+    """Its settings, for this database."""
     config = Config(ROOT / "alembic.ini")
     config.attributes["database_url"] = url
-    command.upgrade(config, revision)
+    return config
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from tasks.backfills.port import Pace, PaceFacts
 
-ROWS_MIN, ROWS_FIRST = 100, 500
+ROWS_FIRST = 500
+ROWS_MIN = 100
 """Live work is made room for by small batches and rests, never by stopping: a stuck lane stops no backfill."""
 BATCH_SECONDS_MAX = 0.25
 BATCH_SECONDS_SHORT = 0.1

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from tasks.backfills import service
 from tests.integration.backfills.runs import Desk
 from tests.integration.crashes.children import begin
-from tests.integration.crashes.points import Point, Trail, statements
+from tests.integration.crashes.points import Point, Trail, bury_the_dead, statements
 from worker.database import make_engine, transactions
 
 
@@ -39,7 +39,9 @@ def live(
     """Work on the run in a process of its own, until it dies there. The points that it told of, and how it ended."""
     child = begin(_child, url, desk.folder, desk.tenant, desk.clock.now.timestamp(), run_id, chosen)
     said = [one for one in child.heard() if isinstance(one, list)]
-    return (said[0] if said else []), child.exitcode()
+    exitcode = child.exitcode()
+    bury_the_dead(desk.transaction)
+    return (said[0] if said else []), exitcode
 
 
 def _child(

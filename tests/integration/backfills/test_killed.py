@@ -56,8 +56,7 @@ def begun(desk: Desk, **more: Any) -> Any:
 
 
 def go_on(desk: Desk, run_id: Any) -> Run:
-    """What the tick and the workers do when the claim of the dead has run out. PostgreSQL may need a moment to notice
-    that somebody has died, and the tick leaves alone whatever is locked: it comes again."""
+    """What the tick and the workers do when the claim of the dead has run out."""
 
     def ended() -> bool:
         desk.clock.forward(CLAIM_ENDS)

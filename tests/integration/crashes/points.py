@@ -11,13 +11,20 @@ from typing import Any, NamedTuple
 import redis
 from psycopg import AsyncConnection
 from redis.client import Pipeline
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from tests.waiting import until
+from worker.database import Transaction, transactions
 
 Reach = Callable[[str], None]
 """Called at each point with its label; may end the process, or raise in its place."""
 
 LABEL_LENGTH = 60
+HOLDERS = text("""
+    SELECT DISTINCT l.virtualtransaction FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.pid <> pg_backend_pid()
+""")
 
 
 class Point(NamedTuple):
@@ -53,7 +60,15 @@ class Trail:
 
 @contextmanager
 def statements(engine: Engine | type[Engine], reach: Reach) -> Iterator[None]:
-    """Points around each statement and each commit of this engine, or of all engines and of what needs none."""
+    """Points around each statement and each commit of this engine, or of all engines and of what needs none.
+
+    Where Died was raised inside, nothing is locked by the dead any more when this ends.
+    """
+    dead = False
+
+    def died(*_: Any) -> None:
+        nonlocal dead
+        dead = True
 
     def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         reach(f"before {named(statement)}")
@@ -66,6 +81,7 @@ def statements(engine: Engine | type[Engine], reach: Reach) -> Iterator[None]:
     dialect.do_commit = around(commit, "COMMIT", reach)
     event.listen(engine, "before_cursor_execute", before)
     event.listen(engine, "after_cursor_execute", after)
+    event.listen(engine, "invalidate", died)
     execute = AsyncConnection.execute
     AsyncConnection.execute = awaited_around(execute, reach)  # type: ignore[method-assign]
     try:
@@ -74,7 +90,25 @@ def statements(engine: Engine | type[Engine], reach: Reach) -> Iterator[None]:
         AsyncConnection.execute = execute  # type: ignore[method-assign]
         event.remove(engine, "before_cursor_execute", before)
         event.remove(engine, "after_cursor_execute", after)
+        event.remove(engine, "invalidate", died)
         dialect.do_commit = commit
+        if dead and isinstance(engine, Engine):
+            bury_the_dead(transactions(engine))
+
+
+def bury_the_dead(transaction: Transaction) -> None:
+    """Wait until every transaction that holds a lock in this database now has ended: of processes that were killed,
+    and of connections that SQLAlchemy closed because Died came through them. PostgreSQL sees that they are gone a
+    moment later, and until then a lane, or a row, seems to be at work.
+    """
+    holders = holding(transaction)
+    until(lambda: not holders & holding(transaction), what="the end of the dead's transactions")
+
+
+def holding(transaction: Transaction) -> set[str]:
+    """The transactions that hold a lock, this one apart; each look is a transaction, so two may wait at once."""
+    with transaction() as session:
+        return set(session.scalars(HOLDERS))
 
 
 @contextmanager

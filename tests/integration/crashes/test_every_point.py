@@ -23,7 +23,7 @@ from tasks.intake.service import drain, sweep
 from tests.conftest import Server, _new_database, _redis_database
 from tests.factories import accept_jobs, credit_args, job_request
 from tests.integration.crashes import books
-from tests.integration.crashes.points import Point
+from tests.integration.crashes.points import Point, bury_the_dead
 from tests.integration.crashes.scenarios import SCENARIOS, live
 from tests.integration.http.serving import ACME_TOKEN, SANDBOX_SECRET
 from tests.unit.families.events import event
@@ -133,6 +133,7 @@ class Stage:
                 environment = self.environment | names
                 life = live(scenario, environment, chosen)
                 assert life.exitcode == (-signal.SIGKILL if chosen else 0)
+                bury_the_dead(transaction)
                 if scenario in BEATS or not life.acknowledged:
                     assert live(scenario, environment).exitcode == 0
                 go_on(transaction)

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, text
-
-from tests.integration.migrations.test_migrations import ROOT
 
 ASIDE = text("""
     INSERT INTO backfill_quarantine (backfill_id, place, row_id, raw, code, reason, state, fields, at)
@@ -21,13 +18,6 @@ DISMISS = text("""
     UPDATE backfill_quarantine SET state = 'dismissed', closed_at = now(), closed_by = 'ops', closed_reason = 'gone'
     WHERE place = 'posted'
 """)
-
-
-@pytest.fixture
-def config(empty_database_url: str) -> Config:
-    config = Config(ROOT / "alembic.ini")
-    config.attributes["database_url"] = empty_database_url
-    return config
 
 
 def test_rows_stay_and_are_open_again_on_the_way_back(config: Config, empty_database_url: str) -> None:

@@ -17,10 +17,8 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import migrate
+from tests.conftest import ROOT, migrate
 from tests.waiting import until
-
-ROOT = Path(__file__).resolve().parents[3]
 
 LEFT_OVER = text("""
     SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic%'
@@ -38,13 +36,6 @@ FINGERPRINT = text("""
         UNION ALL SELECT relname || relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
     ) AS lines (line)
 """)
-
-
-@pytest.fixture
-def config(empty_database_url: str) -> Config:
-    config = Config(ROOT / "alembic.ini")
-    config.attributes["database_url"] = empty_database_url
-    return config
 
 
 @pytest.fixture

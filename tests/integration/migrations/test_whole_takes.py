@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, text
-
-from tests.integration.migrations.test_migrations import ROOT
 
 RUNS = text("""
     INSERT INTO reconciliation_runs (tenant, provider, business_date, state, due_at, finished_at, last_error, records)
@@ -23,13 +20,6 @@ RECORD = """
 NEXT_TAKE = text("""
     UPDATE reconciliation_runs SET taking_id = nextval('reconciliation_takes') WHERE id = 1 RETURNING taking_id
 """)
-
-
-@pytest.fixture
-def config(empty_database_url: str) -> Config:
-    config = Config(ROOT / "alembic.ini")
-    config.attributes["database_url"] = empty_database_url
-    return config
 
 
 def test_records_stay_with_their_nights(config: Config, empty_database_url: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 import redis
 from sqlalchemy import Engine
 
-from tests.integration.crashes.points import Point, Trail
+from tests.integration.crashes.points import Point, Trail, bury_the_dead
 from tests.integration.payouts.attempting import *  # noqa: F403 - the fixtures
 from tests.integration.payouts.attempting import Till
 from tests.integration.payouts.crashing import ACTS, Broken, Place, broken, live, watching
@@ -286,6 +286,7 @@ def test_a_process_killed_at_any_point_pays_once(
     def cut(payout_id: UUID, chosen: Point | None) -> list[Point]:
         life = live(scenario.act, payout_id, till.cashier.now, place, chosen)
         assert life.exitcode == (-signal.SIGKILL if chosen else 0), chosen
+        bury_the_dead(till.cashier.transaction)
         return life.points
 
     play(till, scenario, cut, redis_url, at_once=AT_ONCE)
