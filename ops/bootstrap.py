@@ -16,6 +16,7 @@ from ops.environment import SetupError, ensure, interpreter
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = {"test", "bench", "chaos", "check", "sbom"}
 TEST_WORKERS_MAX = 4
+TOGETHER = ("--dist", "loadfile", "--no-loadscope-reorder")
 USAGE = """usage: python3 -m ops <verb> [arguments]
 
   setup     make .venv from the lock (every other verb does it first)
@@ -70,14 +71,15 @@ def command(verb: str, rest: list[str]) -> list[str]:
 def parallel(arguments: Sequence[str], cpus: int | None = None) -> list[str]:
     """pytest-xdist's options, unless the caller chose a number, a debugger or no xdist at all.
 
-    A file's tests stay together, so that what is costly to start is started once.
+    A file's tests stay together, so that what is costly to start is started once; and files are begun in their order,
+    whole stacks before units. xdist's own order, by the number of tests, would leave the longest files to the end.
     """
     chosen = any(
         a.startswith(("-n", "--numprocesses", "--pdb", "--trace", "--dist")) or a.endswith("no:xdist")
         for a in arguments
     )
     workers = min(TEST_WORKERS_MAX, cpus or os.cpu_count() or 1)
-    return [] if chosen or workers < 2 else ["-n", str(workers), "--dist", "loadfile"]
+    return [] if chosen or workers < 2 else ["-n", str(workers), *TOGETHER]
 
 
 def hand_over(arguments: Sequence[str], cwd: Path | None = None) -> NoReturn:

@@ -6,6 +6,7 @@ database that the URL names is only connected to: tests make their own, cloned f
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASES = 16
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell that runs us in the background has it ignored, and so would every process that a test starts."""
 
 generated.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 generated.load_profile("unhurried")

@@ -52,6 +52,7 @@ def test_what_was_read_ahead_is_used_by_the_next_turn_alone(desk: Desk, read: li
     run_batch(hands, run_id, turn)
     desk.do(service.resume, run_id)
     assert service.run_to_end(hands, run_id).posted == 50
+    until(lambda: (3, False) in read, what="the page that nobody uses")
     assert sorted(read) == [(1, True), (2, False), (3, False), (5, True), (6, False), (7, False)]
 
 

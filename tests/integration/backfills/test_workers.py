@@ -11,6 +11,7 @@ from celery import Celery
 from sqlalchemy import text
 
 from tests.integration.backfills.runs import Desk, line
+from tests.integration.crashes.points import bury_the_dead
 from tests.integration.intake.processes import worker
 from tests.waiting import until
 from worker.celery import configuration_of, publish_batch
@@ -68,6 +69,7 @@ def test_a_killed_worker_leaves_nothing_half_done(
         app.send_task("backfills.tick", queue="intake")
         until(lambda: desk.look(run_id).batches >= 10, what="some batches")
         first.kill()
+    bury_the_dead(desk.transaction)
     stopped = desk.look(run_id)
     assert (stopped.state, stopped.posted == stopped.rows_read < ROWS) == ("running", True)
     assert len(desk.ledger()) == 2 * stopped.posted

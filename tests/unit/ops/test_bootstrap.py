@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.bootstrap import ROOT, command, parallel
+from ops.bootstrap import ROOT, TOGETHER, command, parallel
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_each_verb_is_handed_over(verb: str, rest: list[str], asked: list[str]) 
 @pytest.mark.parametrize(
     ("arguments", "cpus", "options"),
     [
-        ([], 8, ["-n", "4", "--dist", "loadfile"]),
-        ([], 2, ["-n", "2", "--dist", "loadfile"]),
+        ([], 8, ["-n", "4", *TOGETHER]),
+        ([], 2, ["-n", "2", *TOGETHER]),
         ([], 1, []),
         (["-n", "3"], 8, []),
         (["-n3"], 8, []),
@@ -36,7 +36,7 @@ def test_each_verb_is_handed_over(verb: str, rest: list[str], asked: list[str]) 
         (["-p", "no:xdist"], 8, []),
         (["-pno:xdist"], 8, []),
         (["--pdb"], 8, []),
-        (["-k", "ledger"], 8, ["-n", "4", "--dist", "loadfile"]),
+        (["-k", "ledger"], 8, ["-n", "4", *TOGETHER]),
     ],
 )
 def test_tests_run_in_parallel_unless_the_caller_chose(
