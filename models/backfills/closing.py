@@ -51,6 +51,8 @@ UNKNOWN = text("""
     WHERE NOT EXISTS (SELECT FROM backfill_quarantine q WHERE q.backfill_id = :id AND q.place = p.place) ORDER BY 1
 """)
 
+CODES = text("SELECT DISTINCT code FROM backfill_quarantine WHERE backfill_id = :id ORDER BY 1")
+
 MEANT = """
     backfill_id = :id AND (CAST(:places AS text[]) IS NULL OR place = ANY(CAST(:places AS text[])))
         AND (CAST(:codes AS text[]) IS NULL OR code = ANY(CAST(:codes AS text[])))
@@ -120,8 +122,8 @@ def dismiss(
 ) -> Dismissed:
     """Close these rows for good, audited. Whatever is closed already stays as it was closed.
 
-    Raises NotFound, also when one of the places is none of the run's: then nothing is closed. Raises OwedToNobody for
-    a dry run, ValueError unsigned.
+    Raises NotFound, also when one of the places or codes is none of the run's: then nothing is closed. Raises
+    OwedToNobody for a dry run, ValueError unsigned.
     """
     actor, reason = _said("actor", actor), _said("reason", reason)
     run = known_run(session, run_id, lock=True)  # no batch of its own looks at the same rows meanwhile
@@ -157,10 +159,19 @@ def _require_known(session: Session, run: Run, which: Which) -> None:
         raise OwedToNobody(
             f"backfill {run.id} was a dry run: what it set aside is owed to nobody, and nothing is to be closed"
         )
-    if which.places is None:
-        return
-    if unknown := session.execute(UNKNOWN, {"id": run.id, "places": texts(which.places)}).scalars().all():
-        raise NotFound(f"backfill {run.id} has set no row aside at {', '.join(unknown)}; nothing was closed")
+    if which.places is not None:
+        places = session.execute(UNKNOWN, {"id": run.id, "places": texts(which.places)}).scalars().all()
+        if places:
+            raise NotFound(
+                f"backfill {run.id} has set no row aside at {', '.join(places)}; nothing was closed"
+            )
+    if which.codes is not None:
+        codes = session.execute(CODES, {"id": run.id}).scalars().all()
+        if unknown := sorted(set(which.codes) - set(codes)):
+            there_are = f"its codes are {', '.join(codes)}" if codes else "it has set none aside"
+            raise NotFound(
+                f"backfill {run.id} has no row set aside as {', '.join(unknown)}: {there_are}; nothing was closed"
+            )
 
 
 def _array(values: Sequence[str] | None) -> str | None:

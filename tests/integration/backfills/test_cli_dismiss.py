@@ -66,16 +66,30 @@ def test_a_place_that_there_is_not_closes_nothing(office: Office, faulty: str) -
 
 
 def test_all_of_a_code_or_all(office: Office, faulty: str) -> None:
-    assert (
-        office.run("backfill", "dismiss", faulty, "--code", "conflict", "--code", "none", *SIGNED).code == 0
-    )
+    assert office.run("backfill", "dismiss", faulty, "--code", "conflict", *SIGNED).code == 0
     assert states(office, faulty) == {"3": "open", "4": "open", "5": "dismissed", "6": "open"}
     ran = office.run("backfill", "dismiss", faulty, "--all", *SIGNED)
     assert ran.out == "dismissed: 3 rows\nclosed already: 1\n"
     assert set(states(office, faulty).values()) == {"dismissed"}
     assert [one["detail"] for one in audits(office)] == [
-        {"rows": 1, "places": None, "codes": ["conflict", "none"]}, {"rows": 3, "places": None, "codes": None},
+        {"rows": 1, "places": None, "codes": ["conflict"]}, {"rows": 3, "places": None, "codes": None},
     ]  # fmt: skip
+
+
+def test_a_code_that_no_row_has_closes_nothing(office: Office, faulty: str) -> None:
+    """Also beside one that some have: a slip must not look like success."""
+    ran = office.run("backfill", "dismiss", faulty, "--code", "conflict", "--code", "confict", *SIGNED)
+    codes = ", ".join(
+        one["code"] for one in office.rows("SELECT DISTINCT code FROM backfill_quarantine ORDER BY 1")
+    )
+    assert "conflict" in codes
+    assert (ran.code, f"as confict: its codes are {codes}; nothing was closed" in ran.err) == (2, True), (
+        ran.err
+    )
+    assert (set(states(office, faulty).values()), audits(office)) == ({"open"}, [])
+    sound = office.started(file=office.file(row(7), name="sound.csv"))["id"]
+    ran = office.run("backfill", "dismiss", sound, "--code", "conflict", *SIGNED)
+    assert (ran.code, "as conflict: it has set none aside" in ran.err) == (2, True), ran.err
 
 
 @pytest.mark.parametrize(
