@@ -39,8 +39,8 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASES = 16
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-MEMORY_BYTES = 1 << 30
-"""What the files of one test process's servers never reach."""
+MEMORY_BYTES = 1 << 29
+"""Twice and a half what the files of one test process's servers take."""
 SMALL_WAL = {"max_wal_size": "128MB", "min_wal_size": "32MB"}
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
