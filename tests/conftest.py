@@ -26,7 +26,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from models.tenants import sync_tenants
-from ops.embedded import EmbeddedServices
+from ops.embedded import EmbeddedServices, ports
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 from tests.waiting import PATIENCE_SECONDS
 from worker import locks
@@ -98,6 +98,15 @@ def template_database(services: Server) -> Iterator[str]:
     with _new_database(services.database_url, "template0") as url:
         migrate(url)
         yield str(make_url(url).database)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ports_apart(worker_number: int) -> Iterator[None]:
+    """What one test process has chosen, and will listen on in a moment, no other one may choose meanwhile."""
+    workers, every = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), ports.candidates()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ports, "candidates", lambda: every[worker_number::workers])
+        yield
 
 
 @pytest.fixture

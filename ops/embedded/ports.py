@@ -6,6 +6,8 @@ import socket
 from pathlib import Path
 
 TRIES_MAX = 200
+_given: set[int] = set()
+"""By this process. Whoever asked may not listen yet, so each is given once."""
 
 
 def is_free(port: int) -> bool:
@@ -27,13 +29,19 @@ def free_port(preferred: int | None = None) -> int:
     """
     if preferred and is_free(preferred):
         return preferred
-    below = range(15_000, outgoing_from())
+    below = candidates()
     for port in random.sample(below, min(TRIES_MAX, len(below))):
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def candidates() -> range:
+    """Those that servers without a number of their own may have."""
+    return range(15_000, outgoing_from())
 
 
 def outgoing_from() -> int:
