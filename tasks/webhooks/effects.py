@@ -58,8 +58,10 @@ Rule = Callable[[Deposit, str, ProviderEvent], Decision]
 
 def decide(deposit: Deposit | None, provider: str, event: ProviderEvent) -> Decision:
     """The effect of `event` of `provider` on its deposit, or on none when none is known."""
+    if event.refusal == "unknown_event_type":
+        return Park(event.refusal)
     if event.problem is not None:
-        return Reject("malformed_event", {"cause": event.problem})
+        return Reject(event.refusal or "malformed_event", {"cause": event.problem})
     if event.move is None:
         return Ignore("unhandled_type")
     if missing := [name for name in NEEDS[event.move] if getattr(event, name) is None]:

@@ -38,6 +38,12 @@ MOVES = DEPOSIT_MOVES | PAYOUT_MOVES
 COUNTERS_BELOW = 1_000_000_000
 """A `sequence` below this counts the events of one object, from 1 and without a gap; above, it is made of a time."""
 
+Refusal = Literal["other_account", "unknown_event_type", "thin_event"]
+"""`other_account`: another account's money, or test mode's. `unknown_event_type`: not known whether it moves money.
+`thin_event`: Stripe's thin payload, which names an object and does not contain it."""
+
+LATER_FIELDS = frozenset({"refusal"})
+
 Capture = Literal["automatic", "manual"]
 """When the money is ours: with the authorisation, or with a capture of its own."""
 
@@ -88,10 +94,14 @@ class ProviderEvent:
     problem: str | None = None
     code: str | None = None
     """Why a payout failed or came back, in the provider's word."""
+    refusal: Refusal | None = None
+    """Why an authentic event takes no effect although it was understood; `problem` says it in a sentence."""
 
     def as_args(self) -> dict[str, Any]:
-        """The event as JSON-ready job arguments."""
-        return {name: getattr(self, name) for name in NAMES}
+        """The event as JSON-ready job arguments. Fields of LATER_FIELDS only where they say something, so that an event
+        has the idempotency key that it had before they were added."""
+        values = {name: getattr(self, name) for name in NAMES}
+        return {name: value for name, value in values.items() if value is not None or name not in LATER_FIELDS}
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> Self:
