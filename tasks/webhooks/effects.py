@@ -1,22 +1,25 @@
 """What one provider event does to one deposit: facts in, a decision out. Pure.
 
 The canonical page is ops/state-machines.md, section "Deposits"; a test holds its table against `decide`.
-Captures, refunds and chargebacks are increments, each applied once by its part id in whatever order they are
-told; only `failed` is a state, so only there does a sequence number make an event stale.
+An event adds to the facts; the ledger is moved by what that changes in the deposit's position. Captures, refunds and
+chargebacks are parts, each counted once by its id in whatever order they are reported; only `failed` is a state, so
+only there does a sequence number make an event stale.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from models.deposits import wait_keys
-from tasks.webhooks.facts import Deposit, Part, Parts
+from tasks.webhooks.facts import Deposit, Part, Position
+from tasks.webhooks.refunds import RefundTotal
 from worker.providers.port import ProviderEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """The deposit is as `after`, once `minor` has come in (or gone back, < 0) for `payment` under the ledger `key`.
+    """The deposit is as `after`: the ledger goes from the position `before` to that of `after`, under `key`.
 
     Without a `key` there is nothing to post.
     """
@@ -24,9 +27,18 @@ class Apply:
     after: Deposit
     kind: str = ""
     key: str = ""
-    payment: str = ""
-    minor: int = 0
+    before: Position = field(default_factory=Position)
     reason: str = ""
+
+    @property
+    def minor(self) -> int:
+        """What came in (or went back, < 0)."""
+        return self.after.position.total - self.before.total if self.key else 0
+
+    @property
+    def wallet_minor(self) -> int:
+        """What of it is for the owner's wallet."""
+        return self.after.position.wallet - self.before.wallet if self.key else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,15 @@ class Reject:
 
 Decision = Apply | Park | Ignore | Reject
 Rule = Callable[[Deposit, str, ProviderEvent], Decision]
+Kinds = tuple[str, str]
+"""Kinds of the ledger transaction: of money that came in, and of money that went back."""
+
+CAPTURES: Kinds = ("deposit.captured", "deposit.capture_reversed")
+REFUNDS: Kinds = ("deposit.refund_reversed", "deposit.refunded")
+CHARGEBACKS: Kinds = ("deposit.chargeback_reversed", "deposit.charged_back")
+RETURNS: Kinds = ("deposit.captured", "deposit.returned")
+SECOND = ":2"
+"""Ends the part id of a second chargeback of one dispute."""
 
 
 def decide(deposit: Deposit | None, provider: str, event: ProviderEvent) -> Decision:
@@ -84,12 +105,26 @@ def _captured(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id, amount = event.part_id or payment, _amount(event)
     if known := deposit.captures.get(part_id):
         return _told_again(known, event)
-    second = deposit.is_second_payment(payment)
-    after = deposit.with_capture(part_id, Part(amount, payment, duplicate=second))
+    after = deposit.with_capture(part_id, Part(amount, payment))
+    return _credited(deposit, after, payment, f"capture:{part_id}")
+
+
+def _capture_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """All that was captured of a charge so far, which only grows: captures of one charge add up."""
+    part_id, amount = _part_id(event), _amount(event)
+    known = deposit.captures.get(part_id)
+    if known is not None and amount <= known.amount_minor:
+        return Ignore("duplicate" if amount == known.amount_minor else "stale")
+    part = Part(amount, payment) if known is None else replace(known, amount_minor=amount)
+    effect = f"capture:{part_id}" if known is None else f"capture:{part_id}:{amount}"
+    return _credited(deposit, deposit.with_capture(part_id, part), payment, effect)
+
+
+def _credited(deposit: Deposit, after: Deposit, payment: str, effect: str) -> Decision:
+    is_duplicate = after.position.duplicate > deposit.position.duplicate
     differs = after.captured_of(payment) != deposit.expected_minor
-    reason = "duplicate_capture" if second else "amount_differs" if differs else ""
-    key = deposit.key(f"capture:{part_id}")
-    return Apply(replace(after, failed=False), "deposit.captured", key, payment, amount, reason)
+    reason = "duplicate_capture" if is_duplicate else "amount_differs" if differs else ""
+    return _moved(deposit, replace(after, failed=False), CAPTURES, effect, reason)
 
 
 def _failed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
@@ -102,106 +137,147 @@ def _failed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 
 def _refunded(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id, amount = _part_id(event), _amount(event)
-    if known := deposit.refunds.get(part_id):
+    known = deposit.refunds.get(part_id)
+    if known and (known.made_at == event.made_at or event.made_at is None):
         return _told_again(known, event)
-    after = deposit.with_refund(part_id, Part(amount, payment))
-    return _refund(deposit, after, payment, f"refund:{part_id}", amount)
+    part = replace(known or Part(amount, payment), made_at=event.made_at)
+    if known and known.amount_minor != amount:
+        return _told_again(known, event)
+    effect = f"refund:{part_id}:{event.made_at}" if known else f"refund:{part_id}"
+    return _refund(deposit, deposit.with_refund(part_id, part), payment, effect, amount)
 
 
 def _refund_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
-    total = _amount(event)
-    if total <= deposit.totals.get(payment, 0):
+    """What stands refunded of a charge as its newest event has it: less than before, where a refund failed."""
+    told, known = RefundTotal(_amount(event), _moment(event)), deposit.totals.get(payment)
+    if known is not None and told.newer(known) == known:
         return Ignore("stale")
-    after = replace(deposit, totals={**deposit.totals, payment: total})
-    return _refund(deposit, after, payment, f"refund_total:{payment}:{total}", total)
+    after = replace(deposit, totals={**deposit.totals, payment: told})
+    effect = f"refund_total:{payment}:{told.minor}" + (f":{told.at}" if told.at else "")
+    return _refund(deposit, after, payment, effect, told.minor)
+
+
+def _moment(event: ProviderEvent) -> int:
+    """In half seconds of Unix time, as RefundTotal has it; 0 where the provider does not say."""
+    return event.sequence or 0
 
 
 def _refund(deposit: Deposit, after: Deposit, payment: str, effect: str, told_minor: int) -> Decision:
     """Take what this event makes the refunds larger by: nothing when another event has told it already."""
-    moved = after.refunded_of(payment) - deposit.refunded_of(payment)
-    if no := _beyond_capture(deposit, payment, told_minor, after.refunded_of(payment)):
+    refunds = after.refunded_of(payment)
+    grows = refunds > deposit.refunded_of(payment)
+    if grows and (no := _beyond_capture(deposit, payment, told_minor, refunds)):
         return no
-    if moved == 0:
-        return Apply(after, reason="stale")
-    return Apply(after, "deposit.refunded", deposit.key(effect), payment, -moved)
+    return _moved(deposit, after, REFUNDS, effect, otherwise="stale")
 
 
 def _refund_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id = _part_id(event)
-    part = deposit.refunds.get(part_id) or _unseen_refund(deposit, payment, event)
+    part = deposit.refunds.get(part_id)
+    if part is None and event.amount_minor is not None and payment in deposit.totals:
+        part = Part(event.amount_minor, payment, made_at=event.made_at)  # that only the total has told of
     if part is None:
         return Park("awaiting_refund")
     if no := _cannot_undo(part, event):
         return no
-    after = deposit.with_refund(part_id, replace(part, reversed=True))
-    back = deposit.refunded_of(part.object_id) - after.refunded_of(part.object_id)
-    if back == 0:
-        return Apply(after)
-    key = deposit.key(f"refund_reversed:{part_id}")
-    return Apply(after, "deposit.refund_reversed", key, part.object_id, back)
+    after = deposit.with_refund(part_id, replace(part, reversed=True, reversed_at=_seconds(event)))
+    return _moved(deposit, after, REFUNDS, f"refund_reversed:{part_id}")
 
 
-def _unseen_refund(deposit: Deposit, payment: str, event: ProviderEvent) -> Part | None:
-    """A refund that only a total has told of so far, or one that does not fit beside a later one."""
-    amount = event.amount_minor
-    if amount is None or not (
-        amount <= deposit.unattributed_of(payment)
-        or _does_not_fit(deposit, payment, deposit.refunded_of(payment) + amount)
-    ):
+def _seconds(event: ProviderEvent) -> int | None:
+    """When the event happened, in Unix seconds."""
+    try:
+        return int(datetime.fromisoformat(event.occurred_at or "").timestamp())
+    except (ValueError, OverflowError):
         return None
-    return Part(amount, payment)
 
 
 def _charged_back(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """All of it is taken, whatever was captured: schemes add fees to a lost dispute. What the payment does not have,
+    suspense bears."""
     part_id, amount = _part_id(event), _amount(event)
-    if known := deposit.chargebacks.get(part_id):
-        return _told_again(known, event)
-    after = deposit.with_chargeback(part_id, Part(amount, payment))
-    if no := _beyond_capture(deposit, payment, amount, after.charged_back_of(payment)):
-        return no
-    key = deposit.key(f"chargeback:{part_id}")
-    return Apply(after, "deposit.charged_back", key, payment, -amount)
+    known = deposit.chargebacks.get(part_id)
+    if known is not None and not (event.is_total and amount > known.amount_minor):
+        return (
+            Ignore("stale") if event.is_total and amount < known.amount_minor else _told_again(known, event)
+        )
+    if not _was_captured(deposit, payment):
+        return Park("awaiting_capture")
+    part = Part(amount, payment) if known is None else replace(known, amount_minor=amount)
+    effect = f"chargeback:{part_id}" if known is None else f"chargeback:{part_id}:{amount}"
+    return _moved(deposit, deposit.with_chargeback(part_id, part), CHARGEBACKS, effect)
+
+
+def _was_captured(deposit: Deposit, payment: str) -> bool:
+    return any(part.object_id == payment for part in deposit.captures.values())
 
 
 def _chargeback_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
-    part_id = event.part_id or _only_open(deposit.chargebacks, payment)
+    part_id = _reversed_chargeback(deposit, payment, event)
     if part_id is None:
         return Park("awaiting_chargeback")
-    part = deposit.chargebacks.get(part_id)
-    if part is None:
-        return _unseen_chargeback_reversed(deposit, payment, part_id, event.amount_minor)
-    if no := _cannot_undo(part, event):
-        return no
-    after = deposit.with_chargeback(part_id, replace(part, reversed=True))
-    key = deposit.key(f"chargeback_reversed:{part_id}")
-    return Apply(after, "deposit.chargeback_reversed", key, part.object_id, part.amount_minor)
+    part = deposit.chargebacks[part_id]
+    if event.is_total:
+        returned = max(part.returned_minor, min(_amount(event), part.amount_minor))
+        if returned == part.returned_minor or part.reversed:
+            return Ignore("duplicate")
+        effect = f"chargeback_reversed:{part_id}:{returned}"
+    else:
+        returned = part.amount_minor if event.amount_minor is None else event.amount_minor
+        if part.reversed or part.returned_minor:
+            back = part.amount_minor if part.reversed else part.returned_minor
+            return _told_again(replace(part, amount_minor=back), event)
+        if returned > part.amount_minor:
+            return _told_again(part, event)
+        effect = f"chargeback_reversed:{part_id}"
+    after = deposit.with_chargeback(part_id, replace(part, returned_minor=returned))
+    return _moved(deposit, after, CHARGEBACKS, effect)
 
 
-def _unseen_chargeback_reversed(
-    deposit: Deposit, payment: str, part_id: str, amount_minor: int | None
-) -> Decision:
-    if amount_minor is None or not _does_not_fit(
-        deposit, payment, deposit.charged_back_of(payment) + amount_minor
-    ):
-        return Park("awaiting_chargeback")
-    return Apply(deposit.with_chargeback(part_id, Part(amount_minor, payment, reversed=True)))
+def _reversed_chargeback(deposit: Deposit, payment: str, event: ProviderEvent) -> str | None:
+    """The chargeback that is reversed: the one that is named, else the only one of the payment that is open."""
+    if event.part_id in deposit.chargebacks:
+        return event.part_id
+    if event.part_id is not None and not _names_no_payment(event):
+        return None
+    names = [
+        name
+        for name, part in deposit.chargebacks.items()
+        if part.object_id == payment and part.standing_minor > 0 and not name.endswith(SECOND)
+    ]
+    return names[0] if len(names) == 1 else None
 
 
 def _capture_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
-    part_id = event.part_id or payment
+    part_id = event.part_id if event.part_id is not None and event.part_id in deposit.captures else payment
     part = deposit.captures.get(part_id)
-    if part is None:
+    if part is None or part.object_id != payment:
         return Park("awaiting_capture")
     if no := _cannot_undo(part, event):
         return no
     after = deposit.with_capture(part_id, replace(part, reversed=True))
-    left = after.captured_of(part.object_id)
-    if max(after.refunded_of(part.object_id), after.charged_back_of(part.object_id)) > left:
-        return Reject(
-            "exceeds_captured", {"cause": f"only {left} would be left of what has gone back already"}
-        )
-    key = deposit.key(f"capture_reversed:{part_id}")
-    return Apply(after, "deposit.capture_reversed", key, part.object_id, -part.amount_minor)
+    return _moved(deposit, after, CAPTURES, f"capture_reversed:{part_id}")
+
+
+def _returned(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """Settled money that the provider took back from us, of whatever capture."""
+    part_id, amount = _part_id(event), _amount(event)
+    if known := deposit.returns.get(part_id):
+        return _told_again(known, event)
+    if not _was_captured(deposit, payment):
+        return Park("awaiting_capture")
+    after = deposit.with_return(part_id, Part(amount, payment))
+    return _moved(deposit, after, RETURNS, f"return:{part_id}")
+
+
+def _moved(
+    deposit: Deposit, after: Deposit, kinds: Kinds, effect: str, reason: str = "", otherwise: str = ""
+) -> Apply:
+    """The ledger follows the facts; `otherwise` is the reason where they say no more than was known."""
+    before, minor = deposit.position, after.position.total - deposit.position.total
+    if after.position == before:
+        return Apply(after, reason=reason or otherwise)
+    return Apply(after, kinds[minor < 0], deposit.key(effect), before, reason)
 
 
 def _beyond_capture(deposit: Deposit, payment: str, told_minor: int, total_minor: int) -> Decision | None:
@@ -216,11 +292,6 @@ def _beyond_capture(deposit: Deposit, payment: str, told_minor: int, total_minor
     return Park("exceeds_captured")
 
 
-def _does_not_fit(deposit: Deposit, payment: str, total_minor: int) -> bool:
-    """Would a part that makes this total wait for its own reversal (`_beyond_capture`)? Then both are told at once."""
-    return 0 < deposit.captured_of(payment) < total_minor
-
-
 def _told_again(known: Part, event: ProviderEvent) -> Decision:
     if event.amount_minor in (None, known.amount_minor):
         return Ignore("duplicate")
@@ -233,23 +304,35 @@ def _cannot_undo(part: Part, event: ProviderEvent) -> Decision | None:
     return told if part.reversed or isinstance(told, Reject) else None
 
 
-def _only_open(parts: Parts, payment: str) -> str | None:
-    names = [name for name, part in parts.items() if part.object_id == payment and not part.reversed]
-    return names[0] if len(names) == 1 else None
-
-
 def _payment(deposit: Deposit, event: ProviderEvent) -> str:
-    """The provider's payment; where it names none, the deposit has but one."""
-    return event.object_id or (deposit.object_ids or (deposit.reference,))[0]
+    """The provider's payment; where the event names none, that of the chargeback it names, or the only one."""
+    if event.object_id is None:
+        return (deposit.object_ids or (deposit.reference,))[0]
+    if not _names_no_payment(event) or _was_captured(deposit, event.object_id):
+        return event.object_id
+    if known := deposit.chargebacks.get(event.object_id):
+        return known.object_id
+    captured = {part.object_id for part in deposit.captures.values()}
+    return captured.pop() if len(captured) == 1 else event.object_id
+
+
+def _names_no_payment(event: ProviderEvent) -> bool:
+    """A dispute's event with one id alone, which is its own or the payment's: Adyen's without `originalReference`."""
+    return (
+        event.move in ("chargeback", "chargeback_reversed")
+        and event.part_id is not None
+        and event.part_id.removesuffix(SECOND) == event.object_id
+    )
 
 
 def _noted(decision: Apply, payment: str, event: ProviderEvent) -> Apply:
     """What is applied teaches us the payment's id and its newest sequence number."""
     after, newest = decision.after, decision.after.sequences
-    if payment not in after.object_ids:
+    if event.object_id is not None and payment not in after.object_ids:
         after = replace(after, object_ids=(*after.object_ids, payment))
-    if event.sequence is not None and event.sequence > newest.get(payment, -1):
-        after = replace(after, sequences={**newest, payment: event.sequence})
+    sequence = None if event.move == "refund_total" else event.sequence
+    if sequence is not None and sequence > newest.get(payment, -1):
+        after = replace(after, sequences={**newest, payment: sequence})
     return replace(decision, after=after)
 
 
@@ -266,6 +349,7 @@ def _part_id(event: ProviderEvent) -> str:
 _MONEY: Sequence[str] = ("amount_minor", "currency")
 NEEDS: Mapping[str, Sequence[str]] = {
     "captured": _MONEY,
+    "capture_total": (*_MONEY, "part_id"),
     "failed": (),
     "refunded": (*_MONEY, "part_id"),
     "refund_total": _MONEY,
@@ -273,11 +357,13 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "chargeback": (*_MONEY, "part_id"),
     "chargeback_reversed": (),
     "capture_reversed": (),
+    "returned": (*_MONEY, "part_id"),
 }
 """move -> what its event must say"""
 
 RULES: Mapping[str, Rule] = {
     "captured": _captured,
+    "capture_total": _capture_total,
     "failed": _failed,
     "refunded": _refunded,
     "refund_total": _refund_total,
@@ -285,5 +371,6 @@ RULES: Mapping[str, Rule] = {
     "chargeback": _charged_back,
     "chargeback_reversed": _chargeback_reversed,
     "capture_reversed": _capture_reversed,
+    "returned": _returned,
 }
 """move -> rule"""

@@ -1,44 +1,71 @@
-"""What is known of one deposit: every capture, refund and chargeback told so far, and the sums they make. Pure.
+"""What is known of one deposit: every capture, refund and chargeback reported so far, and the sums they make. Pure.
 
-The order in which the parts were told leaves no trace in the sums: that is what makes events safe to reorder.
+The order in which the parts were reported leaves no trace in the sums: that is what makes events safe to reorder.
+
+    payment   captured - returned - refunded - charged back  =  what stands of it
+    deposit   what stands of all its payments, up to the announced amount, is the owner's (`Position.wallet`);
+              what is above it was paid twice (`Position.duplicate`) until a person allocates it;
+              what went back beyond a payment is nobody's money but ours (`Position.shortfall`)
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from models.deposits import wait_keys
 from models.ledger.codes import clearing_code, key_part, suspense_code, wallet_code
 from models.ledger.outcomes import Leg
+from tasks.webhooks.refunds import RefundTotal, refunded
 
 SHORTFALL = suspense_code("shortfall")
-"""Bears what a refund or chargeback takes and the wallet no longer has."""
+"""Bears what a refund or chargeback takes and the wallet no longer has, or the payment never had."""
 DUPLICATE_CAPTURE = suspense_code("duplicate_capture")
-"""Keeps what a customer paid a second time for one reference, until a person gives it back."""
+"""Keeps what was paid beyond the announced amount by a further payment, until it goes back or is allocated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One capture, refund or chargeback of the payment `object_id`, in minor units.
+    """One capture, refund, chargeback or return of the payment `object_id`, in minor units.
 
-    `duplicate`: a capture of a second payment, which nobody had expected.
+    `returned_minor`: what of a chargeback was reinstated; `reversed`: all of the part came back. `made_at` and
+    `reversed_at` say when a refund was made and failed at the provider (Unix seconds; None where it does not say).
+    `duplicate`: a second payment as earlier releases recorded it: all of it is beyond the announced amount.
     """
 
     amount_minor: int
     object_id: str
     reversed: bool = False
     duplicate: bool = False
+    returned_minor: int = 0
+    made_at: int | None = None
+    reversed_at: int | None = None
+
+    @property
+    def standing_minor(self) -> int:
+        return 0 if self.reversed else self.amount_minor - self.returned_minor
 
 
-_PART_FIELDS = tuple(one.name for one in fields(Part))
 Parts = Mapping[str, Part]
 """part id -> part"""
 
 
+class Position(NamedTuple):
+    """Where a deposit's money stands: with its owner, as a duplicate, and beyond what was captured (<= 0)."""
+
+    wallet: int = 0
+    duplicate: int = 0
+    shortfall: int = 0
+
+    @property
+    def total(self) -> int:
+        """What the provider owes us for the deposit."""
+        return sum(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """The facts of one deposit. `totals` are the largest refund totals told, and `sequences` the newest sequence
-    numbers, both by payment (`object_id`)."""
+    """The facts of one deposit. `totals` are the newest refund totals and `sequences` the newest sequence numbers,
+    both by payment (`object_id`). `allocated_minor` is what a person gave the owner of duplicates."""
 
     provider: str
     reference: str
@@ -50,21 +77,29 @@ class Deposit:
     captures: Parts = field(default_factory=dict)
     refunds: Parts = field(default_factory=dict)
     chargebacks: Parts = field(default_factory=dict)
-    totals: Mapping[str, int] = field(default_factory=dict)
+    returns: Parts = field(default_factory=dict)
+    totals: Mapping[str, RefundTotal] = field(default_factory=dict)
     sequences: Mapping[str, int] = field(default_factory=dict)
+    allocated_minor: int = 0
+    version: int = 0
+
+    @property
+    def payments(self) -> tuple[str, ...]:
+        """The payments that money moved for."""
+        parts = (*self.captures.values(), *self.refunds.values(), *self.chargebacks.values())
+        return tuple(dict.fromkeys([*(part.object_id for part in parts), *self.totals]))
 
     @property
     def captured_minor(self) -> int:
-        return _standing(self.captures.values())
+        return sum(map(self.captured_of, self.payments))
 
     @property
     def refunded_minor(self) -> int:
-        payments = {part.object_id for part in self.refunds.values()} | set(self.totals)
-        return sum(self.refunded_of(payment) for payment in payments)
+        return sum(map(self.refunded_of, self.payments))
 
     @property
     def charged_back_minor(self) -> int:
-        return _standing(self.chargebacks.values())
+        return sum(map(self.charged_back_of, self.payments))
 
     @property
     def state(self) -> str:
@@ -74,6 +109,22 @@ class Deposit:
         if self.charged_back_minor:
             return "charged_back"
         return "refunded" if self.refunded_minor >= self.captured_minor else "captured"
+
+    @property
+    def position(self) -> Position:
+        """Whose the money is. A single payment is its owner's as a whole, whatever was announced."""
+        standing = {payment: self.standing_of(payment) for payment in self.payments}
+        apart = sum(minor for payment, minor in standing.items() if minor > 0 and self._is_apart(payment))
+        counted = [minor for payment, minor in standing.items() if minor > 0 and not self._is_apart(payment)]
+        owned = min(sum(counted), max(self.expected_minor, *counted, 0))
+        beyond = sum(counted) - owned + apart
+        allocated = min(self.allocated_minor, beyond)
+        return Position(
+            owned + allocated, beyond - allocated, sum(min(minor, 0) for minor in standing.values())
+        )
+
+    def _is_apart(self, payment: str) -> bool:
+        return any(part.duplicate for part in _of(payment, self.captures))
 
     @property
     def subject(self) -> str:
@@ -87,31 +138,26 @@ class Deposit:
     @property
     def has_history(self) -> bool:
         """Can money have gone back already? False for a deposit that was just captured."""
-        return bool(self.refunds or self.totals or self.chargebacks) or len(self.captures) > 1
+        went_back = self.refunds or self.totals or self.chargebacks or self.returns
+        return bool(went_back) or len(self.captures) > 1
+
+    def standing_of(self, payment: str) -> int:
+        """What is left of a payment; below 0 when more went back than was captured."""
+        return self.captured_of(payment) - self.refunded_of(payment) - self.charged_back_of(payment)
 
     def captured_of(self, payment: str) -> int:
-        return _standing(_of(payment, self.captures))
+        """Captures of its own, where there are any, say how much of the authorisation (the part with the payment's
+        own id) was taken; less what was returned."""
+        parts = {part_id: part for part_id, part in self.captures.items() if part.object_id == payment}
+        own = [part for part_id, part in parts.items() if part_id != payment]
+        captured = _standing(own or parts.values())
+        return max(captured - _standing(_of(payment, self.returns)), 0)
 
     def charged_back_of(self, payment: str) -> int:
         return _standing(_of(payment, self.chargebacks))
 
     def refunded_of(self, payment: str) -> int:
-        """The larger of the total told and the parts told, less the refunds that came back."""
-        parts = _of(payment, self.refunds)
-        told = max(self.totals.get(payment, 0), sum(part.amount_minor for part in parts))
-        return told - sum(part.amount_minor for part in parts if part.reversed)
-
-    def unattributed_of(self, payment: str) -> int:
-        """What the refund total told exceeds the refunds told one by one."""
-        parts = sum(part.amount_minor for part in _of(payment, self.refunds))
-        return max(self.totals.get(payment, 0) - parts, 0)
-
-    def is_second_payment(self, payment: str) -> bool:
-        """Has the customer paid already, with another payment? The parts of one payment stay together."""
-        own = _of(payment, self.captures)
-        if own:
-            return own[0].duplicate
-        return any(not part.reversed and not part.duplicate for part in self.captures.values())
+        return refunded(self.totals.get(payment), _of(payment, self.refunds))
 
     def with_capture(self, part_id: str, part: Part) -> Self:
         return replace(self, captures={**self.captures, part_id: part})
@@ -122,26 +168,29 @@ class Deposit:
     def with_chargeback(self, part_id: str, part: Part) -> Self:
         return replace(self, chargebacks={**self.chargebacks, part_id: part})
 
+    def with_return(self, part_id: str, part: Part) -> Self:
+        return replace(self, returns={**self.returns, part_id: part})
+
     def key(self, effect: str) -> str:
         """The ledger key of one effect."""
         return f"deposit:{self.provider}:{key_part(self.reference)}:{effect}"
 
-    def legs(self, payment: str, minor: int, shortfall_minor: int = 0) -> tuple[Leg, ...]:
-        """The legs of money that came in (`minor` > 0) or went back (`minor` < 0) for a payment.
+    def legs(self, before: Position, borne_minor: int = 0) -> tuple[Leg, ...]:
+        """The legs that take the ledger from `before` to this deposit's position.
 
-        What the wallet lacks when money goes back, suspense bears; `shortfall_minor` is what it has borne for this
-        deposit so far. Money that comes in makes that good first: so the ledger is the same in whatever order
-        events are told.
+        What the wallet lacks when money goes back, suspense bears; `borne_minor` is what it bears for this deposit so
+        far. Money that comes in makes that good first: so the ledger is the same in whatever order events come.
         """
-        clearing = Leg(clearing_code(self.provider), self.currency, -minor)
-        if self.is_second_payment(payment):
-            return (Leg(DUPLICATE_CAPTURE, self.currency, minor), clearing)
-        wallet = wallet_code(self.owner)
-        if minor < 0:
-            return (Leg(wallet, self.currency, minor, SHORTFALL), clearing)
-        repaid = min(shortfall_minor, minor)
-        own = (Leg(SHORTFALL, self.currency, repaid), Leg(wallet, self.currency, minor - repaid), clearing)
-        return tuple(leg for leg in own if leg.amount_minor)
+        after = self.position
+        wallet, shortfall = after.wallet - before.wallet, after.shortfall - before.shortfall
+        repaid = max(min(borne_minor + before.shortfall, wallet), 0)
+        legs = (
+            Leg(SHORTFALL, self.currency, shortfall + repaid),
+            Leg(wallet_code(self.owner), self.currency, wallet - repaid, SHORTFALL if wallet < 0 else None),
+            Leg(DUPLICATE_CAPTURE, self.currency, after.duplicate - before.duplicate),
+            Leg(clearing_code(self.provider), self.currency, before.total - after.total),
+        )
+        return tuple(leg for leg in legs if leg.amount_minor)
 
     def as_row(self) -> dict[str, Any]:
         """What the row of `deposits` says of these facts: the sums, and the parts they are sums of."""
@@ -156,8 +205,10 @@ class Deposit:
                 "captures": _stored(self.captures),
                 "refunds": _stored(self.refunds),
                 "chargebacks": _stored(self.chargebacks),
-                "totals": dict(self.totals),
+                "returns": _stored(self.returns),
+                "totals": {payment: total.as_json() for payment, total in self.totals.items()},
                 "sequences": dict(self.sequences),
+                "allocated_minor": self.allocated_minor,
             },
         }
 
@@ -176,8 +227,11 @@ class Deposit:
             captures=_parts(parts, "captures"),
             refunds=_parts(parts, "refunds"),
             chargebacks=_parts(parts, "chargebacks"),
-            totals=parts.get("totals", {}),
+            returns=_parts(parts, "returns"),
+            totals={name: RefundTotal.from_json(total) for name, total in parts.get("totals", {}).items()},
             sequences=parts.get("sequences", {}),
+            allocated_minor=parts.get("allocated_minor", 0),
+            version=row.get("version", 0),
         )
 
 
@@ -186,11 +240,19 @@ def _of(payment: str, parts: Parts) -> list[Part]:
 
 
 def _standing(parts: Iterable[Part]) -> int:
-    return sum(part.amount_minor for part in parts if not part.reversed)
+    return sum(part.standing_minor for part in parts)
 
 
 def _stored(parts: Parts) -> dict[str, dict[str, Any]]:
-    return {part_id: {name: getattr(part, name) for name in _PART_FIELDS} for part_id, part in parts.items()}
+    """Only what differs from a plain part: most are."""
+    return {part_id: _stored_part(part) for part_id, part in parts.items()}
+
+
+def _stored_part(part: Part) -> dict[str, Any]:
+    others = {
+        one.name: getattr(part, one.name) for one in fields(part) if getattr(part, one.name) != one.default
+    }
+    return {"amount_minor": part.amount_minor, "object_id": part.object_id} | others
 
 
 def _parts(stored: Mapping[str, Any], name: str) -> Parts:

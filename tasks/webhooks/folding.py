@@ -53,11 +53,11 @@ def fold(case: Case, events: Sequence[ProviderEvent]) -> Fold:
             settled[position] = decision
             if isinstance(decision, Apply):
                 deposit, changed = decision.after, True
-                went_back = went_back or decision.minor < 0
+                went_back = went_back or decision.wallet_minor < 0
         waiting = list(parked)
         if not changed:
             return Fold(deposit, settled, parked)
 
 
 def _comes_in(decision: Decision) -> bool:
-    return isinstance(decision, Apply) and decision.minor > 0
+    return isinstance(decision, Apply) and decision.wallet_minor > 0

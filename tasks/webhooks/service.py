@@ -147,7 +147,7 @@ def _plan(
     repaying = {
         decision.after.subject
         for _, _, decision in applied
-        if decision.minor > 0 and decision.after.has_history
+        if decision.wallet_minor > 0 and decision.after.has_history
     }
     borne = shortfalls(session, tenant, repaying)
     return [
@@ -159,7 +159,7 @@ def _plan(
 def _posting(decision: Apply, one: Work[Notice], borne: dict[str, int], now: datetime) -> Posting:
     """What `borne` says of the deposit's shortfall is used up as it is made good."""
     subject = decision.after.subject
-    legs = decision.after.legs(decision.payment, decision.minor, borne.get(subject, 0))
+    legs = decision.after.legs(decision.before, borne.get(subject, 0))
     borne[subject] = borne.get(subject, 0) - sum(leg.amount_minor for leg in legs if leg.code == SHORTFALL)
     return Posting(
         tenant=one.job.tenant,

@@ -28,6 +28,7 @@ Part = Literal["own", "payment", "second", "none"]
 _ALWAYS: dict[str, tuple[Move, Part]] = {
     "AUTHORISATION:false": ("failed", "none"),  # refused; a second try of the same payment may still succeed
     "EXPIRE:true": ("failed", "none"),
+    "OFFER_CLOSED:true": ("failed", "none"),  # the shopper left: no AUTHORISATION follows
     "REFUND:true": ("refunded", "own"),
     "CANCEL_OR_REFUND:true:refund": ("refunded", "own"),
     "REFUND_FAILED:true": ("refund_reversed", "own"),  # own: the pspReference of the refund
@@ -35,11 +36,14 @@ _ALWAYS: dict[str, tuple[Move, Part]] = {
     "CHARGEBACK:true": ("chargeback", "own"),
     "CHARGEBACK_REVERSED:true": ("chargeback_reversed", "own"),
     "SECOND_CHARGEBACK:true": ("chargeback", "second"),  # after a reversal, so not the same chargeback again
+    "SETTLED_REVERSED:true": ("returned", "own"),
 }
-# The money is ours with the authorisation; what ends it before its capture takes it back.
+# The money is ours with the authorisation; what ends it before its capture takes it back. A payment that is captured by
+# hand all the same is worth what its captures say (tasks.webhooks.facts.Deposit.captured_of).
 _AUTOMATIC: dict[str, tuple[Move, Part]] = {
     "AUTHORISATION:true": ("captured", "own"),
-    "CAPTURE_FAILED:true": ("capture_reversed", "payment"),
+    "CAPTURE:true": ("captured", "own"),
+    "CAPTURE_FAILED:true": ("capture_reversed", "own"),  # where no such capture is known: the authorisation's
     "CANCELLATION:true": ("capture_reversed", "payment"),
     "TECHNICAL_CANCEL:true": ("capture_reversed", "payment"),
     "CANCEL_OR_REFUND:true:cancel": ("capture_reversed", "payment"),
@@ -57,6 +61,26 @@ MOVES: Mapping[Capture, Mapping[str, tuple[Move, Part]]] = {
     "automatic": _ALWAYS | _AUTOMATIC,
     "manual": _ALWAYS | _MANUAL,
 }
+
+# What moves no money of a deposit's, or none that is captured. The deprecated payout codes are of payouts that we do
+# not make. What is in no list is not known.
+OTHER_CODES = frozenset((
+    "AUTHENTICATION", "AUTHORISATION_ADJUSTMENT", "AUTORESCUE", "AUTORESCUE_NEXT_ATTEMPT",
+    "CANCEL_AUTORESCUE", "DISABLE_RECURRING", "DISPUTE_DEFENSE_PERIOD_ENDED", "DONATION",
+    "HANDLED_EXTERNALLY", "INFORMATION_SUPPLIED", "ISSUER_COMMENTS", "ISSUER_RESPONSE_TIMEFRAME_EXPIRED",
+    "MANUAL_REVIEW_ACCEPT", "MANUAL_REVIEW_REJECT", "NOTIFICATION_OF_CHARGEBACK", "NOTIFICATION_OF_FRAUD",
+    "ORDER_CLOSED", "ORDER_OPENED", "PAIDOUT_REVERSED", "PAYOUT_DECLINE", "PAYOUT_EXPIRE",
+    "PAYOUT_THIRDPARTY", "PENDING", "POSTPONED_REFUND", "PROCESS_RETRY", "RECURRING_CONTRACT",
+    "RECURRING_TOKEN_CREATED", "RECURRING_TOKEN_DISABLED", "REFUND_WITH_DATA", "REPORT_AVAILABLE",
+    "REQUEST_FOR_INFORMATION",
+))  # fmt: skip
+KNOWN_CODES = OTHER_CODES | {row.split(":")[0] for table in MOVES.values() for row in table}
+OTHER_PLATFORM_TYPES = (
+    "accountHolder", "authentication", "balanceAccount", "balanceAccountSweep", "bankVerification", "cardOrder",
+    "configuration", "dispute", "mandate", "negativeBalanceCompensationWarning", "networkToken", "payment",
+    "paymentInstrument", "report", "score", "transaction",
+)  # fmt: skip
+"""Second words of `balancePlatform.` types that are about no transfer."""
 
 # data.status of a transfer -> move. Source of the statuses: github.com/Adyen/adyen-openapi, TransferWebhooks-v4; of
 # their meaning: docs.adyen.com/payouts/payout-service/payout-lifecycle. `booked` is paid: then "the funds are
@@ -157,6 +181,8 @@ def _details(item: Mapping[str, Any], seen: ProviderEvent, capture: Capture) -> 
     psp_reference = fields.need_identity(item, "pspReference")
     if "unknown" in seen.type.split(":"):
         raise fields.NotUnderstood("eventCode is not a name, or success is neither true nor false")
+    if seen.type.split(":")[0] not in KNOWN_CODES:
+        return {"refusal": "unknown_event_type"}
     row = MOVES[capture].get(_row(item, seen))
     amount = fields.child(item, "amount")
     if row is None or _is_card_check(seen, amount):
@@ -215,7 +241,8 @@ def _transfer_details(data: Mapping[str, Any], seen: ProviderEvent) -> Mapping[s
     if seen.type == "unknown":
         raise fields.NotUnderstood("the type is missing, or not a name")
     if not seen.type.startswith(TRANSFER):
-        return {}
+        known = seen.type.startswith("balancePlatform.") and seen.type.split(".")[1] in OTHER_PLATFORM_TYPES
+        return {} if known else {"refusal": "unknown_event_type"}
     if not seen.event_key.startswith("transfer:"):
         raise fields.NotUnderstood("data.id or data.sequenceNumber is missing")
     if not _is_payout(data, seen):

@@ -15,7 +15,7 @@ from models.money import exponent as iso_exponent
 from worker.providers.port import MalformedEvent, ProviderEvent
 from worker.providers.strict_json import StrictJsonError, loads_strict
 
-NEEDS_AMOUNT = frozenset({"captured", "refunded", "refund_total", "chargeback"})
+NEEDS_AMOUNT = frozenset({"captured", "capture_total", "refunded", "refund_total", "chargeback", "returned"})
 """Moves that carry their amount; of the others the ledger knows what they undo."""
 
 TEXT_LENGTH_MAX = 255
@@ -84,19 +84,24 @@ def count(value: object) -> int | None:
 
 
 def iso_money(
-    value: object, currency: object, exponent: Callable[[str], int] = iso_exponent
+    value: object,
+    currency: object,
+    exponent: Callable[[str], int] = iso_exponent,
+    *,
+    may_be_zero: bool = False,
 ) -> tuple[int, str]:
     """A vendor's amount, counted with its `exponent`, as (ISO minor units, currency): exact or NotUnderstood."""
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         raise NotUnderstood("the currency is missing, or not three letters")
-    if not (amount := count(value)):
+    amount = count(value)
+    if amount is None or not (amount or may_be_zero):
         raise NotUnderstood("the amount is missing, or not a whole number from 1 to BIGINT's end")
     try:
         shift = iso_exponent(currency) - exponent(currency)
     except UnknownCurrency:
         raise NotUnderstood(f"{currency} is not an ISO 4217 currency with a minor unit") from None
     minor, rest = divmod(amount * 10 ** max(shift, 0), 10 ** max(-shift, 0))
-    if rest or not 0 < minor <= BIGINT_MAX:
+    if rest or minor > BIGINT_MAX:
         raise NotUnderstood(
             f"the amount is no whole number of {currency}'s ISO 4217 minor units within BIGINT"
         )
@@ -141,6 +146,11 @@ def understood(seen: ProviderEvent, details: Callable[[], Mapping[str, Any]]) ->
         return replace(seen, **details())
     except NotUnderstood as reason:
         return replace(seen, problem=f"{seen.type}: {reason}")
+
+
+def unknown_type(seen: ProviderEvent) -> ProviderEvent:
+    """An event of which nobody knows whether it moves money: it is kept for a person."""
+    return replace(seen, refusal="unknown_event_type")
 
 
 def money_of_move(move: str, read: Callable[[], tuple[int, str]]) -> dict[str, Any]:

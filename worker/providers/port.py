@@ -16,6 +16,7 @@ from models.errors import LedgerbeatError
 
 DepositMove = Literal[
     "captured",
+    "capture_total",
     "failed",
     "refunded",
     "refund_total",
@@ -23,8 +24,10 @@ DepositMove = Literal[
     "chargeback",
     "chargeback_reversed",
     "capture_reversed",
+    "returned",
 ]
-"""What an event says happened to a deposit. `refund_total` states the sum of all refunds so far."""
+"""What an event says happened to a deposit. `capture_total` and `refund_total` state the sum so far; the latter falls
+when a refund fails. `returned` is settled money that was taken back from us, as a whole or in part."""
 
 PayoutMove = Literal["payout_submitted", "payout_paid", "payout_failed", "payout_returned"]
 """What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back."""
@@ -42,7 +45,7 @@ Refusal = Literal["other_account", "unknown_event_type", "thin_event"]
 """`other_account`: another account's money, or test mode's. `unknown_event_type`: not known whether it moves money.
 `thin_event`: Stripe's thin payload, which names an object and does not contain it."""
 
-LATER_FIELDS = frozenset({"refusal"})
+LATER_FIELDS = frozenset({"refusal", "made_at", "is_total"})
 
 Capture = Literal["automatic", "manual"]
 """When the money is ours: with the authorisation, or with a capture of its own."""
@@ -94,6 +97,10 @@ class ProviderEvent:
     problem: str | None = None
     code: str | None = None
     """Why a payout failed or came back, in the provider's word."""
+    made_at: int | None = None
+    """When the refund that the event is about was made, in Unix seconds."""
+    is_total: bool | None = None
+    """True where `amount_minor` is all that came back so far of a chargeback, not only what this event adds."""
     refusal: Refusal | None = None
     """Why an authentic event takes no effect although it was understood; `problem` says it in a sentence."""
 
@@ -101,7 +108,9 @@ class ProviderEvent:
         """The event as JSON-ready job arguments. Fields of LATER_FIELDS only where they say something, so that an event
         has the idempotency key that it had before they were added."""
         values = {name: getattr(self, name) for name in NAMES}
-        return {name: value for name, value in values.items() if value is not None or name not in LATER_FIELDS}
+        return {
+            name: value for name, value in values.items() if value is not None or name not in LATER_FIELDS
+        }
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> Self:

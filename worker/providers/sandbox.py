@@ -65,7 +65,9 @@ def _details(envelope: Mapping[str, Any], seen: ProviderEvent) -> Mapping[str, A
     if seen.type == "unknown":
         raise fields.NotUnderstood("the type is missing, or not a name")
     move = MOVES.get(seen.type)
-    return {} if move is None else {"move": move} | _move_details(fields.child(envelope, "data"), move, seen)
+    if move is None:
+        return {"refusal": "unknown_event_type"}
+    return {"move": move} | _move_details(fields.child(envelope, "data"), move, seen)
 
 
 def _move_details(data: Mapping[str, Any], move: Move, seen: ProviderEvent) -> dict[str, Any]:

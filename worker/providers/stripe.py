@@ -1,26 +1,19 @@
 """Stripe: its events about charges, refunds, disputes, payouts and transfers, in its own minor units.
 
-Stripe states one fact in several events (`charge.refunded` and `refund.created`; `charge.dispute.created` and
-`funds_withdrawn`): the part's id makes them one, and `refund_total` is a sum, not a step.
-Without `metadata.reference` the reference is the payment intent, else the charge: refunds and disputes do not
-inherit the charge's metadata, their deposit is found by `object_id`. A payout or transfer has our reference in its
-metadata, or is not ours. Stripe counts no events: their order is the second, then submitted, paid, failed, returned.
+What those about deposits say is in `stripe_payments`. Without `metadata.reference` the reference is the payment intent,
+else the charge: refunds and disputes do not inherit the charge's metadata, their deposit is found by `object_id`. A
+payout or transfer has our reference in its metadata, or is not ours. Stripe counts no events: their order is the
+second, then submitted, paid, failed, returned.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from models.money import exponent as iso_exponent
-from worker.providers import fields, signatures
-from worker.providers.port import PAYOUT_MOVES, Capture, Move, ProviderEvent
+from worker.providers import fields, signatures, stripe_payments
+from worker.providers.port import Capture, Move, ProviderEvent
+from worker.providers.stripe_money import exponent
 
-ANY = "*"
-_REFUND_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/refunds/object#refund_object-status
-    "succeeded": "refunded",
-    "failed": "refund_reversed",
-    "canceled": "refund_reversed",
-}
 _PAYOUT_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/payouts/object#payout_object-status
     "pending": "payout_submitted",
     "in_transit": "payout_submitted",
@@ -33,28 +26,10 @@ _TRANSFER_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/transfers
     "made": "payout_paid",
     "reversed": "payout_returned",
 }
-# event type -> state of its object -> move; a type or state that is not here is nothing that concerns us.
-# States: of a charge `captured` or `uncaptured`; of a refund, dispute or payout its status (`warning_*`: `inquiry`);
-# of a transfer `made` or `reversed`; of a paid payout that another one brought back `reversed`.
+# event type -> state of its object -> move; a state that is not here is nothing that concerns us.
+# States: of a payout its status, of one that another one brought back `reversed`; of a transfer `made` or `reversed`.
 # Source of the types: docs.stripe.com/api/events/types.
 MOVES: Mapping[str, Mapping[str, Move | None]] = {
-    "charge.succeeded": {"captured": "captured"},  # uncaptured: authorised only, charge.captured follows
-    "charge.captured": {"captured": "captured"},
-    "charge.failed": {ANY: "failed"},
-    "charge.expired": {ANY: "failed"},  # an uncaptured charge ran out
-    "charge.refunded": {
-        "captured": "refund_total",
-        "uncaptured": "failed",
-    },  # uncaptured: its hold was released
-    "refund.created": _REFUND_STATES,
-    "refund.updated": _REFUND_STATES,
-    "charge.refund.updated": _REFUND_STATES,
-    "refund.failed": {ANY: "refund_reversed"},
-    # docs.stripe.com/disputes/how-disputes-work: an inquiry, or a prevented dispute, has withdrawn nothing
-    "charge.dispute.created": {"inquiry": None, "prevented": None, ANY: "chargeback"},
-    "charge.dispute.funds_withdrawn": {ANY: "chargeback"},
-    "charge.dispute.funds_reinstated": {ANY: "chargeback_reversed"},
-    "charge.dispute.closed": {"won": "chargeback_reversed"},
     "payout.created": _PAYOUT_STATES,
     "payout.updated": _PAYOUT_STATES,
     "payout.paid": _PAYOUT_STATES,
@@ -72,13 +47,36 @@ _RANKS: Mapping[str, int] = {
 }
 """The order of what is told of one payout within a second."""
 
-# docs.stripe.com/currencies: zero-decimal, "special cases" (two decimals, always 00), three-decimal.
-EXPONENTS: Mapping[str, int] = (
-    dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA"), 0)
-    | dict.fromkeys(("PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0)
-    | dict.fromkeys(("ISK", "UGX"), 2)
-    | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3)
+TYPES = frozenset(stripe_payments.MOVES) | frozenset(MOVES)
+"""The events that may move money of ours."""
+
+# What moves no deposit and no payout: types of the families that have some that do, and whole families. Those that move
+# Stripe's balance otherwise (top-ups, reserves, fees, cash balances) are found by reconciliation. What is in no list is
+# not known: docs.stripe.com/api/events/types.
+OTHER_TYPES = frozenset(
+    {
+        "charge.pending",
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.created",
+        "payment_intent.partially_funded",
+        "payment_intent.payment_failed",
+        "payment_intent.processing",
+        "payment_intent.requires_action",
+        "payment_intent.succeeded",
+        "payout.reconciliation_completed",
+    }
 )
+OTHER_FAMILIES = frozenset((
+    "account", "application_fee", "apps", "balance", "balance_settings", "billing", "billing_portal",
+    "capability", "cash_balance", "checkout", "climate", "coupon", "credit_note", "customer",
+    "customer_cash_balance_transaction", "entitlements", "file", "financial_connections", "identity",
+    "invoice", "invoice_payment", "invoiceitem", "issuing_authorization", "issuing_card",
+    "issuing_cardholder", "issuing_dispute", "issuing_personalization_design", "issuing_token",
+    "issuing_transaction", "mandate", "payment_link", "payment_method", "person", "plan", "price", "product",
+    "promotion_code", "quote", "radar", "reporting", "reserve", "review", "setup_intent", "sigma", "source",
+    "subscription_schedule", "tax", "tax_rate", "terminal", "test_helpers", "three_d_secure", "topup",
+    "treasury", "v2",
+))  # fmt: skip
 
 secret_key = signatures.stripe_key
 
@@ -97,16 +95,16 @@ def parse(
     """The one event of an authentic body. Raises MalformedEvent."""
     envelope = fields.json_object(body)
     seen = _seen(envelope, body)
+    if seen.type in stripe_payments.MOVES:
+        return stripe_payments.payment_events(envelope, seen)
+    if not _is_known(seen.type):
+        return (fields.unknown_type(seen),)
     return (fields.understood(seen, lambda: _details(envelope, seen)),)
 
 
-def exponent(currency: str) -> int:
-    """Decimal places of `currency` at Stripe. Raises NotUnderstood (Stripe documents none), UnknownCurrency."""
-    if currency in EXPONENTS:
-        return EXPONENTS[currency]
-    if iso_exponent(currency) != 2:
-        raise fields.NotUnderstood(f"Stripe documents no minor unit of {currency}")
-    return 2
+def _is_known(type_: str) -> bool:
+    """Is it known whether events of this type move money? A type that cannot be read is malformed, and not unknown."""
+    return type_ in MOVES or type_ in OTHER_TYPES or type_.split(".")[0] in OTHER_FAMILIES | {"unknown"}
 
 
 def _seen(envelope: Mapping[str, Any], body: bytes) -> ProviderEvent:
@@ -137,10 +135,8 @@ def _details(envelope: Mapping[str, Any], seen: ProviderEvent) -> Mapping[str, A
         return {}
     subject = fields.child(fields.child(envelope, "data"), "object")
     states = MOVES[seen.type]
-    move = states.get(_state(subject), states.get(ANY))
-    if move in PAYOUT_MOVES:
-        return _payout_details(envelope, subject, move, seen)
-    return {} if move is None else _move_details(subject, move, seen)
+    move = states.get(_state(subject))
+    return {} if move is None else _payout_details(envelope, subject, move, seen)
 
 
 def _payout_details(
@@ -157,24 +153,18 @@ def _payout_details(
         "sequence": created * 10 + _RANKS[move],
         "code": fields.failure_code(failed),
     }
-    return told | fields.money_of_move(move, lambda: _money(subject, move))
+    return told | fields.money_of_move(move, lambda: _money(subject))
 
 
 def _state(subject: Mapping[str, Any]) -> str:
     kind = subject.get("object")
-    if kind == "charge":
-        if not isinstance(captured := subject.get("captured"), bool):
-            raise fields.NotUnderstood("captured is neither true nor false")
-        return "captured" if captured else "uncaptured"
     if kind == "transfer":
         return _transfer_state(subject)
-    if kind not in ("refund", "dispute", "payout") or not isinstance(status := subject.get("status"), str):
-        raise fields.NotUnderstood(
-            "data.object is neither a charge nor a transfer, nor anything with a status"
-        )
+    if kind != "payout" or not isinstance(status := subject.get("status"), str):
+        raise fields.NotUnderstood("data.object is neither a transfer nor a payout with a status")
     if status == "paid" and subject.get("reversed_by"):
         return "reversed"
-    return "inquiry" if status.startswith("warning_") else status
+    return status
 
 
 def _transfer_state(transfer: Mapping[str, Any]) -> str:
@@ -185,34 +175,7 @@ def _transfer_state(transfer: Mapping[str, Any]) -> str:
     return "reversed" if whole else "made"
 
 
-def _move_details(subject: Mapping[str, Any], move: Move, seen: ProviderEvent) -> Mapping[str, Any]:
-    if seen.reference is None:
-        raise fields.NotUnderstood("metadata.reference is not a text of 1 to 255 characters")
-    part_id = fields.need_identity(subject, "id")
-    object_id = fields.need_identity({"charge": _charge_id(subject)}, "charge")
-    if move == "refund_total" and subject.get("amount_refunded") == _released(subject) > 0:
-        return {"object_id": object_id}
-    money = fields.money_of_move(move, lambda: _money(subject, move))
-    named = move not in ("refund_total", "failed")
-    return {"move": move, "object_id": object_id, "part_id": part_id if named else None} | money
-
-
-def _money(subject: Mapping[str, Any], move: Move) -> tuple[int, str]:
+def _money(subject: Mapping[str, Any]) -> tuple[int, str]:
     currency = subject.get("currency")
     upper = currency.upper() if isinstance(currency, str) and currency.isascii() else None
-    return fields.iso_money(_amount(subject, move), upper, exponent)
-
-
-def _amount(subject: Mapping[str, Any], move: Move) -> object:
-    if move == "captured" and subject.get("amount_captured") is not None:
-        return subject["amount_captured"]
-    if move == "refund_total":
-        refunded = fields.count(subject.get("amount_refunded"))
-        return None if refunded is None else refunded - _released(subject)
-    return subject.get("amount")
-
-
-def _released(charge: Mapping[str, Any]) -> int:
-    """What a partial capture left over: it went back unpaid, and `amount_refunded` counts it too."""
-    amount, captured = fields.count(charge.get("amount")), fields.count(charge.get("amount_captured"))
-    return 0 if amount is None or captured is None else max(amount - captured, 0)
+    return fields.iso_money(subject.get("amount"), upper, exponent)

@@ -17,7 +17,7 @@ from worker.providers.records.port import SourceFailed, Window
 from worker.providers.records.registry import api_account
 from worker.providers.records.sandbox import SandboxRecords
 from worker.providers.registry import ADAPTERS
-from worker.providers.stripe import MOVES as STRIPE_TYPES
+from worker.providers.stripe import TYPES as STRIPE_TYPES
 from worker.settings import ProviderSettings
 
 KEPT: Mapping[str, timedelta | None] = {"sandbox": None, "stripe": timedelta(days=30)}
