@@ -93,3 +93,26 @@ def record_findings(
             "now": require_aware(now),
         }
         session.execute(RECORD, values)
+
+
+# By fingerprint, in the order in which people who close them lock them.
+CLOSE = text("""
+    UPDATE reconciliation_findings f SET state = 'closed', closed_at = :now, closed_by = :closed_by, reason = :reason
+    FROM (
+        SELECT id FROM reconciliation_findings
+        WHERE state = 'open' AND (tenant, fingerprint) IN (
+            SELECT tenant, fingerprint FROM jsonb_to_recordset(CAST(:findings AS jsonb))
+                AS n (tenant text, fingerprint text))
+        ORDER BY id FOR UPDATE) gone
+    WHERE f.id = gone.id
+""")
+
+
+def close_findings(
+    session: Session, findings: Sequence[Finding], *, closed_by: str, reason: str, now: datetime
+) -> None:
+    """Close those of them that stand open, in the caller's transaction: what they are about is in order again."""
+    if findings:
+        rows = [{"tenant": one.tenant, "fingerprint": one.fingerprint} for one in findings]
+        values = {"closed_by": closed_by, "reason": reason, "now": require_aware(now)}
+        session.execute(CLOSE, values | {"findings": json.dumps(rows)})

@@ -28,6 +28,7 @@ from tasks.policies.service import set_policies
 from tasks.reconciliation.asking import ask_for_nights
 from tasks.wallets.configuring import apply_configures
 from tasks.wallets.service import apply_awards, apply_credits, apply_debits, apply_transfers, touch_owners
+from tasks.webhooks.allocation import allocate_deposits
 from tasks.webhooks.notice import Notice
 from tasks.webhooks.service import apply_events, touch_events
 from worker.catalogue import PROVIDER_EVENT, parse
@@ -41,6 +42,7 @@ HANDLERS: dict[str, tuple[Handler[Any], Touching[Any] | None]] = {
     "wallets.award": (apply_awards, touch_owners),
     "wallets.configure": (apply_configures, touch_owners),
     "deposits.expect": (expect_deposits, touch_expected),
+    "deposits.allocate": (allocate_deposits, None),
     "payouts.request": (apply_requests, touch_requests),
     "payouts.approve": (apply_approvals, touch_payouts),
     "payouts.reject": (apply_rejections, touch_payouts),

@@ -65,7 +65,8 @@ class Position(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Deposit:
     """The facts of one deposit. `totals` are the newest refund totals and `sequences` the newest sequence numbers,
-    both by payment (`object_id`). `allocated_minor` is what a person gave the owner of duplicates."""
+    both by payment (`object_id`). `allocated_minor` is what a person gave the owner of duplicates, `given_back` how
+    much of a payment is refunded at least, as a person said who gave it back."""
 
     provider: str
     reference: str
@@ -81,6 +82,7 @@ class Deposit:
     totals: Mapping[str, RefundTotal] = field(default_factory=dict)
     sequences: Mapping[str, int] = field(default_factory=dict)
     allocated_minor: int = 0
+    given_back: Mapping[str, int] = field(default_factory=dict)
     version: int = 0
 
     @property
@@ -157,7 +159,8 @@ class Deposit:
         return _standing(_of(payment, self.chargebacks))
 
     def refunded_of(self, payment: str) -> int:
-        return refunded(self.totals.get(payment), _of(payment, self.refunds))
+        reported = refunded(self.totals.get(payment), _of(payment, self.refunds))
+        return max(reported, self.given_back.get(payment, 0))
 
     def with_capture(self, part_id: str, part: Part) -> Self:
         return replace(self, captures={**self.captures, part_id: part})
@@ -209,6 +212,7 @@ class Deposit:
                 "totals": {payment: total.as_json() for payment, total in self.totals.items()},
                 "sequences": dict(self.sequences),
                 "allocated_minor": self.allocated_minor,
+                "given_back": dict(self.given_back),
             },
         }
 
@@ -231,6 +235,7 @@ class Deposit:
             totals={name: RefundTotal.from_json(total) for name, total in parts.get("totals", {}).items()},
             sequences=parts.get("sequences", {}),
             allocated_minor=parts.get("allocated_minor", 0),
+            given_back=parts.get("given_back", {}),
             version=row.get("version", 0),
         )
 

@@ -12,7 +12,8 @@ from tasks.webhooks.facts import SHORTFALL, Deposit
 # Every deposit that these events may mean, by our reference or by a payment of the provider's; in the order of
 # their ids, so that two batches never wait for each other in a circle.
 LOCK_DEPOSITS = text("""
-    SELECT d.id, d.provider, d.reference, d.owner, d.currency, d.expected_minor, d.object_ids, d.parts
+    SELECT d.id, d.provider, d.reference, d.owner, d.currency, d.expected_minor, d.object_ids, d.parts,
+        d.version
     FROM deposits d
     WHERE d.id IN (
         SELECT r.id

@@ -8,22 +8,23 @@ together) take another round; so do those of which the ledger refused one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from models.base import require_aware
-from models.jobs.claim import wake
 from models.jobs.outcomes import Dead, Done, Outcome, Parked
 from models.ledger.outcomes import Posting, PostingOutcome, Refused
 from models.ledger.posting import post
 from models.tenants import Tenant
 from tasks.intake.port import Touched, Work
 from tasks.payouts import events as payout_events
+from tasks.webhooks.changes import Change, save_changes
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
-from tasks.webhooks.facts import SHORTFALL, Deposit
+from tasks.webhooks.facts import SHORTFALL, Deposit, Position
 from tasks.webhooks.folding import Case, Fold, fold
 from tasks.webhooks.notice import Notice, assign, object_ids, references, torn
-from tasks.webhooks.rows import lock_deposits, save_deposits, shortfalls
+from tasks.webhooks.rows import lock_deposits, shortfalls
 from worker.providers.port import PAYOUT_MOVES, ProviderEvent
 
 REFERENCE_CONFLICT = Reject(
@@ -111,7 +112,7 @@ def _apply_to_deposits(
             cases[row_id].waiting.append(position)
     while open_cases := {row_id: case for row_id, case in cases.items() if case.waiting}:
         final |= _round(session, open_cases, work, tenant, now)
-    _save(session, tenant.name, cases, now)
+    _save(session, tenant.name, deposits, cases, now)
     return [_outcome(notices[position].event, *final[position]) for position in range(len(work))]
 
 
@@ -157,16 +158,30 @@ def _plan(
 
 
 def _posting(decision: Apply, one: Work[Notice], borne: dict[str, int], now: datetime) -> Posting:
-    """What `borne` says of the deposit's shortfall is used up as it is made good."""
-    subject = decision.after.subject
-    legs = decision.after.legs(decision.before, borne.get(subject, 0))
+    at = _occurred_at(one.args.event, now)
+    return posting_of(one, decision.kind, decision.key, decision.before, decision.after, borne, at)
+
+
+def posting_of(
+    one: Work[Any],
+    kind: str,
+    key: str,
+    before: Position,
+    after: Deposit,
+    borne: dict[str, int],
+    occurred_at: datetime,
+) -> Posting:
+    """What takes the ledger from `before` to `after`. What `borne` says of the deposit's shortfall (by subject, kept up
+    to date) is used up as it is made good."""
+    subject = after.subject
+    legs = after.legs(before, borne.get(subject, 0))
     borne[subject] = borne.get(subject, 0) - sum(leg.amount_minor for leg in legs if leg.code == SHORTFALL)
     return Posting(
         tenant=one.job.tenant,
-        key=decision.key,
-        kind=decision.kind,
+        key=key,
+        kind=kind,
         legs=legs,
-        occurred_at=_occurred_at(one.args.event, now),
+        occurred_at=occurred_at,
         job_id=one.job.id,
         subject=subject,
         group=subject,
@@ -194,22 +209,38 @@ def _refuse(
     return {refused.position: (Reject(code, {"cause": f"the ledger refused {refused.posting.key}"}), None)}
 
 
-def _save(session: Session, tenant: str, cases: Mapping[int, Case], now: datetime) -> None:
-    changed = {row_id: case.deposit for row_id, case in cases.items() if case.changed}
-    save_deposits(session, changed, now=require_aware(now))
-    wake(session, tenant, {key for deposit in changed.values() for key in deposit.wait_keys}, now=now)
+def _save(
+    session: Session,
+    tenant: str,
+    deposits: Mapping[int, Deposit],
+    cases: Mapping[int, Case],
+    now: datetime,
+) -> None:
+    changes = {
+        row_id: Change(deposits[row_id], case.deposit) for row_id, case in cases.items() if case.changed
+    }
+    if changes:
+        save_changes(session, tenant, changes, now=now)
 
 
 def _outcome(event: ProviderEvent, decision: Decision, transaction_id: int | None) -> Outcome:
     match decision:
         case Apply(reason=reason):
-            return Done({"effect": event.move, "transaction_id": transaction_id}, reason)
+            return Done(
+                {"effect": event.move, "transaction_id": transaction_id, **_duplicate(decision)}, reason
+            )
         case Ignore(reason):
             return Done({"effect": "ignored", "cause": reason}, reason)
         case Park(reason, wait_keys):
             return Parked(reason, wait_keys)
         case Reject(code, detail):
             return Dead(code, detail)
+
+
+def _duplicate(decision: Apply) -> dict[str, int]:
+    """What this event adds to the money that a person has to allocate."""
+    minor = decision.after.position.duplicate - decision.before.duplicate if decision.key else 0
+    return {"duplicate_minor": minor} if minor > 0 else {}
 
 
 def _occurred_at(event: ProviderEvent, now: datetime) -> datetime:

@@ -14,7 +14,7 @@ from worker.catalogue.backfills import (
     BackfillResume,
     BackfillStart,
 )
-from worker.catalogue.deposits import DepositExpect
+from worker.catalogue.deposits import DepositAllocate, DepositExpect
 from worker.catalogue.fields import Arguments
 from worker.catalogue.parsing import parse_as
 from worker.catalogue.payouts import (
@@ -47,6 +47,7 @@ JOBS: Mapping[str, type[Arguments]] = {
     "wallets.award": WalletAward,
     "wallets.configure": WalletConfigure,
     "deposits.expect": DepositExpect,
+    "deposits.allocate": DepositAllocate,
     "payouts.request": PayoutRequest,
     "payouts.approve": PayoutApprove,
     "payouts.reject": PayoutReject,
@@ -89,6 +90,7 @@ __all__ = [
     "WalletCredit",
     "WalletDebit",
     "WalletTransfer",
+    "DepositAllocate",
     "DepositExpect",
     "PayoutApprove",
     "PayoutCancel",

@@ -1,0 +1,166 @@
+"""Adyen: captures, disputes and what comes back, with and without `originalReference`."""
+
+from itertools import permutations
+
+import pytest
+
+from tests.integration.stories.conftest import Story
+from tests.integration.stories.vendors import Event, adyen_item
+
+PAYMENT, DISPUTE, CAPTURE = "PAYMENT000000001", "DISPUTE000000001", "CAPTURE000000001"
+AUTHORISED = adyen_item("AUTHORISATION", PAYMENT)
+CHARGEBACK = adyen_item("CHARGEBACK", DISPUTE, original=PAYMENT)
+
+
+def won(psp: str, original: str | None = None, value: int = 10000) -> Event:
+    return adyen_item("CHARGEBACK_REVERSED", psp, value, original=original)
+
+
+def second(psp: str, original: str | None = None, value: int = 10000) -> Event:
+    return adyen_item("SECOND_CHARGEBACK", psp, value, original=original)
+
+
+IDS = [(DISPUTE, PAYMENT), (PAYMENT, None), (DISPUTE, None)]
+"""(pspReference, originalReference) of a dispute's later events: with the setting, and two ways without it."""
+
+
+@pytest.mark.parametrize(("psp", "original"), IDS)
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_won_dispute_gives_the_money_back_however_it_names_the_payment(
+    adyen: Story, psp: str, original: str | None, order: tuple[int, ...]
+) -> None:
+    told = [AUTHORISED, CHARGEBACK, won(psp, original)]
+    adyen.hear(*(told[n] for n in order))
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (10000, "captured", True)
+
+
+@pytest.mark.parametrize(("psp", "original"), IDS)
+@pytest.mark.parametrize("turned", ["as told", "backwards", "together", "doubled"])
+def test_a_second_chargeback_with_fees_is_taken_and_suspense_bears_the_fees(
+    adyen: Story, psp: str, original: str | None, turned: str
+) -> None:
+    told = [AUTHORISED, CHARGEBACK, won(psp, original), second(psp, original, 11500)]
+    if turned == "backwards":
+        told.reverse()
+    adyen.hear(*(told * 2 if turned == "doubled" else told), together=turned == "together")
+    assert (adyen.wallet, adyen.shortfall, adyen.state) == (0, -1500, "charged_back")
+    assert adyen.findings() == {"disputed_more_than_captured": 1500}
+    assert adyen.settled()
+
+
+def test_a_reversal_of_nothing_waits_and_is_not_done(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, won(PAYMENT))
+    [waiting] = adyen.jobs("parked")
+    assert waiting["last_error"] == "awaiting_chargeback"
+    adyen.hear(CHARGEBACK)
+    assert (adyen.wallet, adyen.settled()) == (10000, True)
+
+
+def test_a_dispute_of_one_of_two_payments_finds_its_own(adyen: Story) -> None:
+    """Without `originalReference` and with an id that nobody knows, nobody guesses which of two it is."""
+    other = adyen_item("AUTHORISATION", "PAYMENT000000002", 4000)
+    first = adyen_item("AUTHORISATION", PAYMENT, 6000)
+    adyen.hear(first, other, adyen_item("CHARGEBACK", DISPUTE, 6000, original=PAYMENT))
+    assert (adyen.wallet, adyen.settled()) == (4000, True)
+    adyen.hear(won("PAYMENT000000002", value=4000))
+    assert [job["last_error"] for job in adyen.jobs("parked")] == ["awaiting_chargeback"]
+    adyen.hear(won(PAYMENT, value=6000))
+    assert adyen.wallet == 10000
+
+
+def test_a_dispute_that_is_won_in_part_gives_back_that_part(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, CHARGEBACK, won(DISPUTE, PAYMENT, 7000))
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (7000, "charged_back", True)
+
+
+@pytest.mark.parametrize("value", [10000, 4000])
+@pytest.mark.parametrize("turned", ["as told", "backwards", "doubled"])
+def test_a_settled_capture_that_is_reversed_is_taken_back(adyen: Story, value: int, turned: str) -> None:
+    reversed_ = adyen_item("SETTLED_REVERSED", "REVERSED00000001", value, original=PAYMENT)
+    told = [AUTHORISED, reversed_]
+    adyen.hear(*{"backwards": told[::-1], "doubled": told * 2}.get(turned, told))
+    assert (adyen.wallet, adyen.settled()) == (10000 - value, True)
+    assert adyen.state == ("failed" if value == 10000 else "captured")
+
+
+def test_a_settled_capture_of_an_account_with_captures_is_taken_back(adyen_by_hand: Story) -> None:
+    story = adyen_by_hand
+    story.hear(AUTHORISED, adyen_item("CAPTURE", CAPTURE, 10000, original=PAYMENT))
+    story.hear(adyen_item("SETTLED_REVERSED", "REVERSED00000001", 10000, original=PAYMENT))
+    assert (story.wallet, story.state, story.settled()) == (0, "failed", True)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_captures_by_hand_of_an_automatic_account_say_what_the_payment_is_worth(
+    adyen: Story, order: tuple[int, ...]
+) -> None:
+    told = [
+        AUTHORISED,
+        adyen_item("CAPTURE", CAPTURE, 2500, original=PAYMENT),
+        adyen_item("CAPTURE", "CAPTURE000000002", 3500, original=PAYMENT),
+    ]
+    adyen.hear(*(told[n] for n in order))
+    assert (adyen.wallet, adyen.shortfall, adyen.settled()) == (6000, 0, True)
+
+
+def test_the_capture_of_all_of_it_on_an_automatic_account_changes_nothing(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, adyen_item("CAPTURE", CAPTURE, 10000, original=PAYMENT))
+    assert (adyen.wallet, adyen.settled()) == (10000, True)
+    adyen.hear(adyen_item("CAPTURE_FAILED", CAPTURE, 10000, original=PAYMENT))
+    assert (adyen.wallet, adyen.state) == (0, "failed")
+
+
+def test_a_capture_that_fails_on_an_automatic_account_takes_the_payment_back(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, adyen_item("CAPTURE_FAILED", CAPTURE, 10000, original=PAYMENT))
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (0, "failed", True)
+
+
+def test_a_cancellation_after_a_partial_capture_leaves_what_was_captured(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, adyen_item("CAPTURE", CAPTURE, 6000, original=PAYMENT))
+    adyen.hear(adyen_item("CANCELLATION", "CANCEL0000000001", 10000, original=PAYMENT))
+    assert (adyen.wallet, adyen.settled()) == (6000, True)
+
+
+@pytest.mark.parametrize("code", ["OFFER_CLOSED", "EXPIRE"])
+def test_an_offer_that_closes_ends_the_deposit_and_frees_its_limit(adyen: Story, code: str) -> None:
+    adyen.desk.do("policies.set", {"daily_deposit_limit_minor": 10000, "actor": "ops:dana", "reason": "test"})
+    adyen.hear(adyen_item(code, PAYMENT))
+    assert (adyen.state, adyen.settled()) == ("failed", True)
+    [taken] = adyen.desk.expect("order-2", amount_minor=10000, provider="adyen")
+    assert taken["state"] == "done"
+
+
+def test_a_payment_after_a_closed_offer_is_credited_and_a_late_closing_ends_nothing(adyen: Story) -> None:
+    closed = adyen_item("OFFER_CLOSED", "OFFER00000000001")
+    adyen.hear(closed, AUTHORISED)
+    assert (adyen.wallet, adyen.state) == (10000, "captured")
+    adyen.hear(adyen_item("OFFER_CLOSED", "OFFER00000000002"))
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (10000, "captured", True)
+
+
+@pytest.mark.parametrize("success", ["true", "false"])
+def test_what_no_list_has_waits_for_a_person(adyen: Story, success: object) -> None:
+    adyen.hear(AUTHORISED, adyen_item("MONEY_TELEPORTED", "TELEPORT00000001", success=success))
+    [waiting] = adyen.jobs("parked", "dead")
+    assert (waiting["state"], waiting["last_error"]) == ("parked", "unknown_event_type")
+    assert adyen.wallet == 10000
+
+
+@pytest.mark.parametrize(
+    "code", ["REPORT_AVAILABLE", "NOTIFICATION_OF_CHARGEBACK", "ORDER_CLOSED", "RECURRING_CONTRACT"]
+)
+def test_what_is_known_to_move_no_money_is_done(adyen: Story, code: str) -> None:
+    adyen.hear(adyen_item(code, "OTHER00000000001"))
+    assert (adyen.state, adyen.settled()) == ("expected", True)
+
+
+def test_a_reversed_refund_comes_back_and_a_failed_one_never_left(adyen: Story) -> None:
+    def refund(code: str, psp: str, success: str = "true") -> Event:
+        return adyen_item(code, psp, 4000, original=PAYMENT, success=success)
+
+    adyen.hear(
+        AUTHORISED, refund("REFUND", "REFUND0000000001"), refund("REFUND", "REFUND0000000002", "false")
+    )
+    assert adyen.wallet == 6000
+    adyen.hear(refund("REFUNDED_REVERSED", "REFUND0000000001"))
+    assert (adyen.wallet, adyen.settled()) == (10000, True)
