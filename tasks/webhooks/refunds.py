@@ -65,5 +65,5 @@ def _was_made_after(refund: Refund, total: RefundTotal) -> bool:
 
 
 def _had_failed(refund: Refund, total: RefundTotal) -> bool:
-    """Did the total leave it out already?"""
-    return refund.reversed and refund.reversed_at is not None and refund.reversed_at * 2 < total.at
+    """Did the total leave it out already? One of an unknown time is older than every total that has a time."""
+    return refund.reversed and (refund.reversed_at or 0) * 2 < total.at

@@ -8,7 +8,7 @@ from tasks.webhooks.facts import Deposit
 from worker.providers.port import Move, ProviderEvent
 
 PROVIDER = "sandbox"
-MONEY = {"captured", "refunded", "refund_total", "chargeback"}
+MONEY = {"captured", "capture_total", "refunded", "refund_total", "chargeback", "returned"}
 
 
 def event(

@@ -1,10 +1,12 @@
 """Single events: what they mean for one deposit, and how much money moves."""
 
+from dataclasses import replace
+
 import pytest
 
 from models.ledger.outcomes import Leg
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
-from tasks.webhooks.facts import DUPLICATE_CAPTURE, SHORTFALL, Deposit
+from tasks.webhooks.facts import DUPLICATE_CAPTURE, SHORTFALL, Deposit, Part, Position
 from tests.unit.families.events import CAPTURED, PROVIDER, after, event, expected
 from worker.providers.port import ProviderEvent
 
@@ -67,14 +69,15 @@ def test_what_is_known_is_ignored(before: list[ProviderEvent], one: ProviderEven
         ([CAPTURED], event("captured", 99, "cap-1"), "amount_conflict"),
         ([CAPTURED, REFUNDED_30], event("refunded", 31, "re-1"), "amount_conflict"),
         ([CAPTURED, REFUNDED_30], event("refund_reversed", 29, "re-1"), "amount_conflict"),
+        ([CAPTURED, CHARGED_BACK], event("chargeback", 99, "cb-1"), "amount_conflict"),
+        ([CAPTURED, CHARGED_BACK], event("chargeback_reversed", 101, "cb-1"), "amount_conflict"),
         (
-            [CAPTURED, CHARGED_BACK],
-            event("chargeback_reversed", 50, "cb-1", currency="EUR"),
+            [CAPTURED, CHARGED_BACK, event("chargeback_reversed", 50, "cb-1")],
+            event("chargeback_reversed", 60, "cb-1"),
             "amount_conflict",
         ),
+        ([CAPTURED, event("returned", 30, "ret-1")], event("returned", 31, "ret-1"), "amount_conflict"),
         ([CAPTURED], event("refund_total", 101), "exceeds_captured"),
-        ([CAPTURED], event("chargeback", 101, "cb-1"), "exceeds_captured"),
-        ([CAPTURED, REFUNDED_30], event("capture_reversed", part="cap-1"), "exceeds_captured"),
     ],
 )
 def test_what_cannot_be_right_is_for_a_person(
@@ -98,7 +101,9 @@ def test_what_cannot_be_right_is_for_a_person(
             event("chargeback_reversed"),
             "awaiting_chargeback",
         ),
-        ([CAPTURED, CHARGED_BACK], event("chargeback", 100, "cb-2"), "exceeds_captured"),
+        ([], CHARGED_BACK, "awaiting_capture"),
+        ([], event("returned", 100, "ret-1"), "awaiting_capture"),
+        ([], event("capture_reversed", part="cap-1"), "awaiting_capture"),
     ],
 )
 def test_what_comes_too_early_waits_for_its_deposit(
@@ -135,6 +140,16 @@ def test_an_event_of_no_known_deposit_waits_by_reference_and_by_payment() -> Non
         ([CAPTURED, CHARGED_BACK], event("chargeback_reversed"), 100),
         ([CAPTURED, CHARGED_BACK, event("chargeback_reversed")], event("chargeback", 100, "cb-1:2"), -100),
         ([CAPTURED], event("capture_reversed", part="cap-1"), -100),
+        ([CAPTURED, REFUNDED_30], event("capture_reversed", part="cap-1"), -100),
+        ([CAPTURED], event("returned", 40, "ret-1"), -40),
+        ([CAPTURED], event("chargeback", 115, "cb-1"), -115),
+        ([CAPTURED, CHARGED_BACK], event("chargeback", 100, "cb-2"), -100),
+        ([CAPTURED, CHARGED_BACK], event("chargeback_reversed", 60, "cb-1"), 60),
+        ([CAPTURED, CHARGED_BACK], event("chargeback_reversed", 40, "cb-1", is_total=True), 40),
+        ([CAPTURED, event("chargeback", 40, "cb-1")], event("chargeback", 90, "cb-1", is_total=True), -50),
+        ([], event("capture_total", 60, "cap-1"), 60),
+        ([event("capture_total", 60, "cap-1")], event("capture_total", 100, "cap-1"), 40),
+        ([CAPTURED, event("refund_total", 30, sequence=10)], event("refund_total", 10, sequence=20), 20),
         (
             [CAPTURED, event("capture_reversed", part="cap-1")],
             event("captured", 100, "c2", object_id="pay-2"),
@@ -168,12 +183,37 @@ def test_a_late_reversal_told_by_a_total_alone_stays_right_when_the_refund_is_to
     assert decided(deposit, REFUNDED_30) == Ignore("duplicate")
 
 
-def test_a_second_payment_waits_in_suspense_and_goes_back_from_there() -> None:
-    paid_twice = after(CAPTURED, event("captured", 100, "cap-9", object_id="pay-2"))
-    assert paid_twice.legs("pay-2", 100)[0] == Leg(DUPLICATE_CAPTURE, "EUR", 100)
-    assert paid_twice.legs("pay-2", -100)[0] == Leg(DUPLICATE_CAPTURE, "EUR", -100)
-    assert paid_twice.legs("pay-1", -100)[0] == Leg("wallet:ada:available", "EUR", -100, SHORTFALL)
+def legs(before: Deposit, one: ProviderEvent, borne_minor: int = 0) -> tuple[Leg, ...]:
+    decision = decided(before, one)
+    assert isinstance(decision, Apply), decision
+    return decision.after.legs(decision.before, borne_minor)
+
+
+def test_what_is_paid_beyond_the_announced_amount_waits_in_suspense_and_goes_back_from_there() -> None:
+    second = event("captured", 100, "cap-9", object_id="pay-2")
+    assert legs(after(CAPTURED), second)[0] == Leg(DUPLICATE_CAPTURE, "EUR", 100)
+    paid_twice = after(CAPTURED, second)
     assert paid_twice.object_ids == ("pay-1", "pay-2")
+    for payment in paid_twice.object_ids:
+        refund = event("refunded", 100, "re-1", object_id=payment)
+        assert legs(paid_twice, refund)[0] == Leg(DUPLICATE_CAPTURE, "EUR", -100)
+    once = after(CAPTURED, second, event("refunded", 100, "re-1", object_id="pay-2"))
+    assert legs(once, event("refunded", 100, "re-2"))[0] == Leg(
+        "wallet:ada:available", "EUR", -100, SHORTFALL
+    )
+
+
+def test_a_second_payment_that_an_earlier_release_kept_apart_stays_apart() -> None:
+    """Its money is in suspense although the first payment went back since."""
+    kept = expected(
+        captures={"cap-1": Part(100, "pay-1"), "cap-2": Part(100, "pay-2", duplicate=True)},
+        refunds={"re-1": Part(100, "pay-1")},
+    )
+    assert kept.position == Position(0, 100, 0)
+    assert replace(kept, allocated_minor=100).position == Position(100, 0, 0)
+    assert legs(kept, event("refunded", 100, "re-2", object_id="pay-2"))[0] == Leg(
+        DUPLICATE_CAPTURE, "EUR", -100
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,10 +222,16 @@ def test_a_second_payment_waits_in_suspense_and_goes_back_from_there() -> None:
 def test_money_that_comes_in_makes_good_what_suspense_bore(
     shortfall: int, wallet: int, suspense: int
 ) -> None:
-    legs = {leg.code: leg.amount_minor for leg in after(CAPTURED).legs("pay-1", 100, shortfall)}
-    assert legs.get("wallet:ada:available", 0) == wallet
-    assert legs.get(SHORTFALL, 0) == suspense
-    assert sum(legs.values()) == 0
+    found = {leg.code: leg.amount_minor for leg in legs(expected(), CAPTURED, shortfall)}
+    assert found.get("wallet:ada:available", 0) == wallet
+    assert found.get(SHORTFALL, 0) == suspense
+    assert sum(found.values()) == 0
+
+
+def test_what_a_payment_never_had_is_not_asked_of_the_wallet() -> None:
+    found = {leg.code: leg for leg in legs(after(CAPTURED), event("chargeback", 115, "cb-1"))}
+    assert found["wallet:ada:available"] == Leg("wallet:ada:available", "EUR", -100, SHORTFALL)
+    assert found[SHORTFALL] == Leg(SHORTFALL, "EUR", -15)
 
 
 def test_no_two_effects_share_a_ledger_key() -> None:
@@ -194,7 +240,15 @@ def test_no_two_effects_share_a_ledger_key() -> None:
 
 
 def test_the_facts_survive_their_row() -> None:
-    deposit = after(CAPTURED, REFUNDED_30, event("refund_total", 50, sequence=7), CHARGED_BACK)
+    deposit = after(
+        CAPTURED,
+        event("refunded", 30, "re-1", made_at=3),
+        event("refund_total", 50, sequence=7),
+        CHARGED_BACK,
+        event("chargeback_reversed", 60, "cb-1"),
+        event("returned", 5, "ret-1"),
+    )
+    deposit = replace(deposit, allocated_minor=7, given_back={"pay-1": 50})
     row = {
         "provider": deposit.provider,
         "reference": deposit.reference,
@@ -204,3 +258,23 @@ def test_the_facts_survive_their_row() -> None:
         **deposit.as_row(),
     }
     assert Deposit.from_row(row) == deposit
+
+
+def test_the_facts_of_an_earlier_release_are_read() -> None:
+    row = {
+        "provider": PROVIDER, "reference": "ref-1", "owner": "ada", "currency": "EUR", "expected_minor": 100,
+        "object_ids": ["pay-1"],
+        "parts": {
+            "failed": False,
+            "captures": {"cap-1": {"amount_minor": 100, "object_id": "pay-1", "reversed": False,
+                                   "duplicate": False}},
+            "refunds": {"re-1": {"amount_minor": 30, "object_id": "pay-1", "reversed": True, "duplicate": False}},
+            "chargebacks": {"cb-1": {"amount_minor": 100, "object_id": "pay-1", "reversed": True,
+                                     "duplicate": False}},
+            "totals": {"pay-1": 50},
+            "sequences": {},
+        },
+    }  # fmt: skip
+    deposit = Deposit.from_row(row)
+    assert (deposit.captured_minor, deposit.refunded_minor, deposit.charged_back_minor) == (100, 20, 0)
+    assert moved(deposit, event("refund_total", 60, sequence=10)) == -40

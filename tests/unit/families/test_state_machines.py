@@ -27,15 +27,20 @@ DEPOSITS = {
 }
 EVENTS: dict[str, ProviderEvent] = {
     "captured 100": event("captured", 100, "cap-2"),
+    "capture_total 150": event("capture_total", 150, "cap-1"),
     "failed": event("failed"),
     "refunded 40": event("refunded", 40, "ref-2"),
     "refunded 100": event("refunded", 100, "ref-2"),
     "refunded 101": event("refunded", 101, "ref-2"),
     "refund_total 100": event("refund_total", 100),
+    "refund_total 0": event("refund_total", 0, sequence=10),
     "refund_reversed": event("refund_reversed", part="ref-1"),
     "chargeback 100": event("chargeback", 100, "cb-2"),
+    "chargeback 115": event("chargeback", 115, "cb-2"),
     "chargeback_reversed": event("chargeback_reversed"),
     "capture_reversed": event("capture_reversed", part="cap-1"),
+    "returned 40": event("returned", 40, "ret-1"),
+    "returned 100": event("returned", 100, "ret-1"),
 }
 OUTCOMES: dict[str, Outcome] = {
     "Done": Done(),
