@@ -101,9 +101,16 @@ def decide(deposit: Deposit | None, provider: str, event: ProviderEvent) -> Deci
     return _noted(decision, payment, event) if isinstance(decision, Apply) else decision
 
 
+def _authorised(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:  # noqa: ARG001 - a rule
+    """No money yet, but what follows may name the payment alone."""
+    return Ignore("duplicate") if payment in deposit.object_ids else Apply(deposit)
+
+
 def _captured(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id, amount = event.part_id or payment, _amount(event)
     if known := deposit.captures.get(part_id):
+        if known.reversed_at is not None and (_seconds(event) or 0) > known.reversed_at:
+            return Reject("captured_again", {"cause": "the capture failed before it was reported once more"})
         return _told_again(known, event)
     after = deposit.with_capture(part_id, Part(amount, payment))
     return _credited(deposit, after, payment, f"capture:{part_id}")
@@ -112,12 +119,20 @@ def _captured(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 def _capture_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """All that was captured of a charge so far, which only grows: captures of one charge add up."""
     part_id, amount = _part_id(event), _amount(event)
-    known = deposit.captures.get(part_id)
-    if known is not None and amount <= known.amount_minor:
-        return Ignore("duplicate" if amount == known.amount_minor else "stale")
-    part = Part(amount, payment) if known is None else replace(known, amount_minor=amount)
-    effect = f"capture:{part_id}" if known is None else f"capture:{part_id}:{amount}"
-    return _credited(deposit, deposit.with_capture(part_id, part), payment, effect)
+    known, released = deposit.captures.get(part_id), event.released_minor
+    grown = known is None or amount > known.amount_minor
+    if not grown and released in (None, deposit.released.get(payment)):
+        return Ignore("stale" if known and amount < known.amount_minor else "duplicate")
+    part = (
+        Part(amount, payment)
+        if known is None
+        else replace(known, amount_minor=max(amount, known.amount_minor))
+    )
+    after = deposit.with_capture(part_id, part)
+    if released is not None:
+        after = replace(after, released={**after.released, payment: released})
+    effect = f"capture:{part_id}" if known is None else f"capture:{part_id}:{amount}:{released or 0}"
+    return _credited(deposit, after, payment, effect)
 
 
 def _credited(deposit: Deposit, after: Deposit, payment: str, effect: str) -> Decision:
@@ -149,12 +164,13 @@ def _refunded(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 
 def _refund_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """What stands refunded of a charge as its newest event has it: less than before, where a refund failed."""
-    told, known = RefundTotal(_amount(event), _moment(event)), deposit.totals.get(payment)
+    told = RefundTotal(_amount(event), _moment(event), event.released_minor or 0)
+    known = deposit.totals.get(payment)
     if known is not None and told.newer(known) == known:
         return Ignore("stale")
     after = replace(deposit, totals={**deposit.totals, payment: told})
     effect = f"refund_total:{payment}:{told.minor}" + (f":{told.at}" if told.at else "")
-    return _refund(deposit, after, payment, effect, told.minor)
+    return _refund(deposit, after, payment, effect, told.without(after.released.get(payment)).minor)
 
 
 def _moment(event: ProviderEvent) -> int:
@@ -173,15 +189,24 @@ def _refund(deposit: Deposit, after: Deposit, payment: str, effect: str, told_mi
 
 def _refund_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     part_id = _part_id(event)
-    part = deposit.refunds.get(part_id)
-    if part is None and event.amount_minor is not None and payment in deposit.totals:
-        part = Part(event.amount_minor, payment, made_at=event.made_at)  # that only the total has told of
+    part = deposit.refunds.get(part_id) or _unseen_refund(deposit, payment, event)
     if part is None:
         return Park("awaiting_refund")
     if no := _cannot_undo(part, event):
         return no
     after = deposit.with_refund(part_id, replace(part, reversed=True, reversed_at=_seconds(event)))
     return _moved(deposit, after, REFUNDS, f"refund_reversed:{part_id}")
+
+
+def _unseen_refund(deposit: Deposit, payment: str, event: ProviderEvent) -> Part | None:
+    """A refund that a total may contain, or one that waits for its own reversal: beside a later one it exceeds what was
+    captured."""
+    if event.amount_minor is None:
+        return None
+    fits = deposit.refunded_of(payment) + event.amount_minor <= deposit.captured_of(payment)
+    if payment not in deposit.totals and (fits or not _was_captured(deposit, payment)):
+        return None
+    return Part(event.amount_minor, payment, made_at=event.made_at)
 
 
 def _seconds(event: ProviderEvent) -> int | None:
@@ -195,7 +220,9 @@ def _seconds(event: ProviderEvent) -> int | None:
 def _charged_back(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """All of it is taken, whatever was captured: schemes add fees to a lost dispute. What the payment does not have,
     suspense bears."""
-    part_id, amount = _part_id(event), _amount(event)
+    part_id, amount = _chargeback_id(deposit, payment, event), _amount(event)
+    if part_id is None:
+        return Park("awaiting_chargeback")
     known = deposit.chargebacks.get(part_id)
     if known is not None and not (event.is_total and amount > known.amount_minor):
         return (
@@ -206,6 +233,22 @@ def _charged_back(deposit: Deposit, payment: str, event: ProviderEvent) -> Decis
     part = Part(amount, payment) if known is None else replace(known, amount_minor=amount)
     effect = f"chargeback:{part_id}" if known is None else f"chargeback:{part_id}:{amount}"
     return _moved(deposit, deposit.with_chargeback(part_id, part), CHARGEBACKS, effect)
+
+
+def _chargeback_id(deposit: Deposit, payment: str, event: ProviderEvent) -> str | None:
+    """A second chargeback that names the payment alone is that of its only dispute that was won before."""
+    part_id = _part_id(event)
+    if event.object_id != payment or not part_id.endswith(SECOND) or not _names_no_payment(event):
+        return part_id
+    won = [
+        name
+        for name, part in deposit.chargebacks.items()
+        if part.object_id == payment
+        and part.standing_minor == 0
+        and f"{name}{SECOND}" not in deposit.chargebacks
+    ]
+    names = [name for name in won if not name.endswith(SECOND)]
+    return f"{names[0]}{SECOND}" if len(names) == 1 else None
 
 
 def _was_captured(deposit: Deposit, payment: str) -> bool:
@@ -255,7 +298,7 @@ def _capture_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> D
         return Park("awaiting_capture")
     if no := _cannot_undo(part, event):
         return no
-    after = deposit.with_capture(part_id, replace(part, reversed=True))
+    after = deposit.with_capture(part_id, replace(part, reversed=True, reversed_at=_seconds(event)))
     return _moved(deposit, after, CAPTURES, f"capture_reversed:{part_id}")
 
 
@@ -317,9 +360,9 @@ def _payment(deposit: Deposit, event: ProviderEvent) -> str:
 
 
 def _names_no_payment(event: ProviderEvent) -> bool:
-    """A dispute's event with one id alone, which is its own or the payment's: Adyen's without `originalReference`."""
+    """An event with one id alone, which is its own or the payment's: Adyen's without `originalReference`."""
     return (
-        event.move in ("chargeback", "chargeback_reversed")
+        event.move in ("chargeback", "chargeback_reversed", "capture_reversed")
         and event.part_id is not None
         and event.part_id.removesuffix(SECOND) == event.object_id
     )
@@ -348,6 +391,7 @@ def _part_id(event: ProviderEvent) -> str:
 
 _MONEY: Sequence[str] = ("amount_minor", "currency")
 NEEDS: Mapping[str, Sequence[str]] = {
+    "authorised": (),
     "captured": _MONEY,
     "capture_total": (*_MONEY, "part_id"),
     "failed": (),
@@ -362,6 +406,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
 """move -> what its event must say"""
 
 RULES: Mapping[str, Rule] = {
+    "authorised": _authorised,
     "captured": _captured,
     "capture_total": _capture_total,
     "failed": _failed,

@@ -64,9 +64,12 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """The facts of one deposit. `totals` are the newest refund totals and `sequences` the newest sequence numbers,
-    both by payment (`object_id`). `allocated_minor` is what a person gave the owner of duplicates, `given_back` how
-    much of a payment is refunded at least, as a person said who gave it back."""
+    """The facts of one deposit.
+
+    By payment (`object_id`): `totals` are the newest refund totals, `released` what of them was never captured,
+    `sequences` the newest sequence numbers, and `given_back` how much is refunded at least, as a person said who gave
+    it back. `allocated_minor` is what a person gave the owner of duplicates.
+    """
 
     provider: str
     reference: str
@@ -80,6 +83,7 @@ class Deposit:
     chargebacks: Parts = field(default_factory=dict)
     returns: Parts = field(default_factory=dict)
     totals: Mapping[str, RefundTotal] = field(default_factory=dict)
+    released: Mapping[str, int] = field(default_factory=dict)
     sequences: Mapping[str, int] = field(default_factory=dict)
     allocated_minor: int = 0
     given_back: Mapping[str, int] = field(default_factory=dict)
@@ -159,7 +163,9 @@ class Deposit:
         return _standing(_of(payment, self.chargebacks))
 
     def refunded_of(self, payment: str) -> int:
-        reported = refunded(self.totals.get(payment), _of(payment, self.refunds))
+        total = self.totals.get(payment)
+        total = total and total.without(self.released.get(payment))
+        reported = refunded(total, _of(payment, self.refunds))
         return max(reported, self.given_back.get(payment, 0))
 
     def with_capture(self, part_id: str, part: Part) -> Self:
@@ -210,6 +216,7 @@ class Deposit:
                 "chargebacks": _stored(self.chargebacks),
                 "returns": _stored(self.returns),
                 "totals": {payment: total.as_json() for payment, total in self.totals.items()},
+                "released": dict(self.released),
                 "sequences": dict(self.sequences),
                 "allocated_minor": self.allocated_minor,
                 "given_back": dict(self.given_back),
@@ -233,6 +240,7 @@ class Deposit:
             chargebacks=_parts(parts, "chargebacks"),
             returns=_parts(parts, "returns"),
             totals={name: RefundTotal.from_json(total) for name, total in parts.get("totals", {}).items()},
+            released=parts.get("released", {}),
             sequences=parts.get("sequences", {}),
             allocated_minor=parts.get("allocated_minor", 0),
             given_back=parts.get("given_back", {}),

@@ -10,23 +10,32 @@ when a refund fails or is canceled (docs.stripe.com/refunds). Endpoints get one 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
 class RefundTotal:
-    """What of a payment stood refunded at `at`: half seconds of Unix time, odd where the second's events are in it."""
+    """What of a payment stood refunded at `at`: half seconds of Unix time, odd where the second's events are in it.
+
+    `released` is how much of it seems to be the rest of an authorisation that was never captured.
+    """
 
     minor: int
     at: int = 0
+    released: int = 0
+
+    def without(self, released_minor: int | None) -> Self:
+        """Only what was refunded; `released_minor` is what is known to have been released, where it is known."""
+        released = self.released if released_minor is None else min(released_minor, self.minor)
+        return replace(self, minor=self.minor - released, released=0)
 
     def newer(self, other: Self | None) -> Self:
         """Of one moment the larger: refunds are made one by one."""
         return self if other is None or (self.at, self.minor) > (other.at, other.minor) else other
 
     def as_json(self) -> dict[str, int]:
-        return {"minor": self.minor, "at": self.at}
+        return {"minor": self.minor, "at": self.at, "released": self.released}
 
     @classmethod
     def from_json(cls, stored: Any) -> Self:

@@ -51,6 +51,7 @@ _AUTOMATIC: dict[str, tuple[Move, Part]] = {
 # The money is ours with each capture. CAPTURE:false is missing on purpose: nothing was captured, and a CAPTURE:true
 # with the same pspReference may still follow; what fails after it was captured is CAPTURE_FAILED.
 _MANUAL: dict[str, tuple[Move, Part]] = {
+    "AUTHORISATION:true": ("authorised", "none"),
     "CAPTURE:true": ("captured", "own"),
     "CAPTURE_FAILED:true": ("capture_reversed", "own"),
     "CANCELLATION:true": ("failed", "none"),
@@ -63,16 +64,21 @@ MOVES: Mapping[Capture, Mapping[str, tuple[Move, Part]]] = {
 }
 
 # What moves no money of a deposit's, or none that is captured. The deprecated payout codes are of payouts that we do
-# not make. What is in no list is not known.
+# not make; a won arbitration gives its money back with a CHARGEBACK_REVERSED, a lost one takes it with a
+# SECOND_CHARGEBACK. What is in no list is not known, or is for a person (REFUND_NOT_CLEARED: the customer has it).
 OTHER_CODES = frozenset((
-    "AUTHENTICATION", "AUTHORISATION_ADJUSTMENT", "AUTORESCUE", "AUTORESCUE_NEXT_ATTEMPT",
-    "CANCEL_AUTORESCUE", "DISABLE_RECURRING", "DISPUTE_DEFENSE_PERIOD_ENDED", "DONATION",
-    "HANDLED_EXTERNALLY", "INFORMATION_SUPPLIED", "ISSUER_COMMENTS", "ISSUER_RESPONSE_TIMEFRAME_EXPIRED",
-    "MANUAL_REVIEW_ACCEPT", "MANUAL_REVIEW_REJECT", "NOTIFICATION_OF_CHARGEBACK", "NOTIFICATION_OF_FRAUD",
-    "ORDER_CLOSED", "ORDER_OPENED", "PAIDOUT_REVERSED", "PAYOUT_DECLINE", "PAYOUT_EXPIRE",
-    "PAYOUT_THIRDPARTY", "PENDING", "POSTPONED_REFUND", "PROCESS_RETRY", "RECURRING_CONTRACT",
-    "RECURRING_TOKEN_CREATED", "RECURRING_TOKEN_DISABLED", "REFUND_WITH_DATA", "REPORT_AVAILABLE",
-    "REQUEST_FOR_INFORMATION",
+    "ACH_NOTIFICATION_OF_CHANGE", "AUTHENTICATION", "AUTHORISATION_ADJUSTMENT", "AUTHORISE_REFERRAL",
+    "AUTORESCUE", "AUTORESCUE_NEXT_ATTEMPT", "CANCEL_AUTORESCUE", "DEACTIVATE_RECURRING",
+    "DIRECT_DEBIT_NOTICE_OF_CHANGE_NOTIFICATION", "DISABLE_RECURRING", "DISPUTE_DEFENSE_PERIOD_ENDED",
+    "DISPUTE_OPENED_WITH_CHARGEBACK", "DONATION", "FRAUD_ONLY", "FUND_TRANSFER", "HANDLED_EXTERNALLY",
+    "INFORMATION_SUPPLIED", "ISSUER_COMMENTS", "ISSUER_RESPONSE_TIMEFRAME_EXPIRED", "MANUAL_REVIEW_ACCEPT",
+    "MANUAL_REVIEW_REJECT", "NOTIFICATION_OF_CHARGEBACK", "NOTIFICATION_OF_FRAUD", "ORDER_CLOSED",
+    "ORDER_OPENED", "PAIDOUT_REVERSED", "PAYOUT_DECLINE", "PAYOUT_EXPIRE", "PAYOUT_THIRDPARTY", "PENDING",
+    "POSTPONED_REFUND", "PREARBITRATION_ACCEPTED", "PREARBITRATION_DECLINED",
+    "PREARBITRATION_ISSUER_WITHDRAWN", "PREARBITRATION_LOST", "PREARBITRATION_OPEN", "PREARBITRATION_WON",
+    "PROCESS_RETRY", "RECURRING_CONTRACT", "RECURRING_TOKEN_CREATED", "RECURRING_TOKEN_DISABLED",
+    "REFUND_FUNDS_TRANSFER", "REFUND_WITH_DATA", "REPORT_AVAILABLE", "REQUEST_FOR_INFORMATION",
+    "SCHEME_ARBITRATION", "SCHEME_ARBITRATION_LOST", "SCHEME_ARBITRATION_WON", "VOID_PENDING_REFUND",
 ))  # fmt: skip
 KNOWN_CODES = OTHER_CODES | {row.split(":")[0] for table in MOVES.values() for row in table}
 OTHER_PLATFORM_TYPES = (
@@ -188,7 +194,7 @@ def _details(item: Mapping[str, Any], seen: ProviderEvent, capture: Capture) -> 
     if row is None or _is_card_check(seen, amount):
         return {}
     move, part = row
-    if seen.reference is None:
+    if seen.reference is None and not item.get("originalReference"):
         raise fields.NotUnderstood("merchantReference is missing, or not a text of 1 to 255 characters")
     money = fields.money_of_move(
         move, lambda: fields.iso_money(amount.get("value"), amount.get("currency"), exponent)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from models.errors import LedgerbeatError
 
 DepositMove = Literal[
+    "authorised",
     "captured",
     "capture_total",
     "failed",
@@ -26,8 +27,9 @@ DepositMove = Literal[
     "capture_reversed",
     "returned",
 ]
-"""What an event says happened to a deposit. `capture_total` and `refund_total` state the sum so far; the latter falls
-when a refund fails. `returned` is settled money that was taken back from us, as a whole or in part."""
+"""What an event says happened to a deposit. `authorised` moves nothing and names the payment. `capture_total` and
+`refund_total` state the sum so far; the latter falls when a refund fails. `returned` is settled money that was taken
+back from us, as a whole or in part."""
 
 PayoutMove = Literal["payout_submitted", "payout_paid", "payout_failed", "payout_returned"]
 """What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back."""
@@ -45,7 +47,7 @@ Refusal = Literal["other_account", "unknown_event_type", "thin_event"]
 """`other_account`: another account's money, or test mode's. `unknown_event_type`: not known whether it moves money.
 `thin_event`: Stripe's thin payload, which names an object and does not contain it."""
 
-LATER_FIELDS = frozenset({"refusal", "made_at", "is_total"})
+LATER_FIELDS = frozenset({"refusal", "released_minor", "made_at", "is_total"})
 
 Capture = Literal["automatic", "manual"]
 """When the money is ours: with the authorisation, or with a capture of its own."""
@@ -97,6 +99,8 @@ class ProviderEvent:
     problem: str | None = None
     code: str | None = None
     """Why a payout failed or came back, in the provider's word."""
+    released_minor: int | None = None
+    """Of a `capture_total` or `refund_total`: what the charge's refunds contain and only released an authorisation."""
     made_at: int | None = None
     """When the refund that the event is about was made, in Unix seconds."""
     is_total: bool | None = None

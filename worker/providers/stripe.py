@@ -12,7 +12,7 @@ from typing import Any
 
 from worker.providers import fields, signatures, stripe_payments
 from worker.providers.port import Capture, Move, ProviderEvent
-from worker.providers.stripe_money import exponent
+from worker.providers.stripe_money import exponent as exponent
 
 _PAYOUT_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/payouts/object#payout_object-status
     "pending": "payout_submitted",

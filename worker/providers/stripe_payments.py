@@ -19,7 +19,7 @@ ANY = "*"
 Moves = Mapping[str, tuple[Move, ...]]
 """State -> moves."""
 
-_CAPTURES: dict[str, tuple[Move, ...]] = {"captured": ("capture_total",)}  # uncaptured: authorised only
+_CAPTURES: dict[str, tuple[Move, ...]] = {"captured": ("capture_total",), "uncaptured": ("authorised",)}
 _REFUNDS: dict[str, tuple[Move, ...]] = {
     "withdrawn": ("refunded",),
     "given_back": ("refunded", "refund_reversed"),
@@ -33,7 +33,11 @@ _DISPUTES: dict[str, tuple[Move, ...]] = {
 MOVES: Mapping[str, Moves] = {
     "charge.succeeded": _CAPTURES,
     "charge.captured": _CAPTURES,
-    "charge.updated": {"captured_more": ("capture_total",), "refunded_otherwise": ("refund_total",)},
+    # sent for every capture of several, when `captured` is false until the last
+    "charge.updated": {
+        "captured": ("capture_total",),
+        "refunded_otherwise": ("capture_total", "refund_total"),
+    },
     "charge.refunded": {
         "captured": ("refund_total",),
         "uncaptured": ("failed",),
@@ -45,7 +49,7 @@ MOVES: Mapping[str, Moves] = {
     "refund.updated": _REFUNDS,
     "refund.failed": _REFUNDS,
     "charge.refund.updated": _REFUNDS,
-    "charge.dispute.created": _DISPUTES | {"inquiry": (), ANY: ("chargeback",)},
+    "charge.dispute.created": _DISPUTES | {"nothing_withdrawn": (), ANY: ("chargeback",)},
     "charge.dispute.updated": _DISPUTES,
     "charge.dispute.funds_withdrawn": _DISPUTES | {ANY: ("chargeback",)},
     "charge.dispute.funds_reinstated": _DISPUTES | {ANY: ("chargeback_reversed",)},
@@ -107,12 +111,10 @@ def _captured(charge: Object) -> int:
 
 
 def _change(before: Object, charge: Object) -> str:
-    """`before` are the attributes that the change took away. Descriptions and risk scores change, too."""
-    if charge.get("status") != "succeeded":
+    """`before` are the attributes that the change took away; that more was captured it need not say."""
+    if charge.get("status") != "succeeded" or not _captured(charge):
         return "other"
-    if ("amount_captured" in before or "captured" in before) and _captured(charge):
-        return "captured_more"
-    return "refunded_otherwise" if "amount_refunded" in before and _captured(charge) else "other"
+    return "refunded_otherwise" if "amount_refunded" in before else "captured"
 
 
 def _refund_state(refund: Object) -> str:
@@ -135,15 +137,15 @@ def _was_withdrawn(refund: Object) -> bool:
 
 
 def _dispute_state(dispute: Object) -> str:
-    """What its balance transactions say; without any, its status. An inquiry has withdrawn nothing, as a dispute that
-    was prevented (docs.stripe.com/disputes/how-disputes-work)."""
+    """What its balance transactions say; where it has no list of them, its status. An inquiry has withdrawn nothing,
+    nor has a dispute that was prevented (docs.stripe.com/disputes/how-disputes-work)."""
     if not isinstance(status := dispute.get("status"), str):
         raise fields.NotUnderstood("the dispute has no status")
     withdrawn, reinstated = _dispute_sums(dispute)
     if withdrawn:
         return "reinstated" if reinstated else "withdrawn"
-    if status.startswith("warning_") or status == "prevented":
-        return "inquiry"
+    if status.startswith("warning_") or status == "prevented" or dispute.get("balance_transactions") == []:
+        return "nothing_withdrawn"
     return status
 
 
@@ -172,10 +174,13 @@ def _details(envelope: Object, subject: Object, seen: ProviderEvent, move: Move)
     if seen.reference is None:
         raise fields.NotUnderstood("metadata.reference is not a text of 1 to 255 characters")
     told: dict[str, Any] = {"move": move, "object_id": _payment(subject)}
-    if move not in ("refund_total", "failed"):
+    if move not in ("refund_total", "failed", "authorised"):
         told["part_id"] = fields.need_identity(subject, "id")
     if move == "refund_total":
         told["sequence"] = _moment(envelope, seen.type)
+        told["released_minor"] = _released(subject) or None
+    if move == "capture_total" and seen.type == "charge.captured":
+        told["released_minor"] = _released(subject)
     if move in ("refunded", "refund_reversed"):
         told["made_at"] = _made_at(envelope, subject, seen.type)
     if subject.get("object") == "dispute" and _dispute_sums(subject)[0]:
@@ -206,26 +211,33 @@ def _made_at(envelope: Object, refund: Object, type_: str) -> int | None:
 
 
 def _money(subject: Object, move: Move) -> tuple[int, str]:
-    currency = subject.get("currency")
-    upper = currency.upper() if isinstance(currency, str) and currency.isascii() else None
-    return fields.iso_money(_amount(subject, move), upper, exponent, may_be_zero=move == "refund_total")
+    may_be_zero = move == "refund_total"
+    return fields.iso_money(_amount(subject, move), _currency(subject), exponent, may_be_zero=may_be_zero)
 
 
 def _amount(subject: Object, move: Move) -> object:
     if move in ("capture_total", "capture_reversed"):
         return _captured(subject) or subject.get("amount")
     if move == "refund_total":
-        return _refund_total(subject)
+        return subject.get("amount_refunded")
     if subject.get("object") == "dispute":
         withdrawn, reinstated = _dispute_sums(subject)
         return (withdrawn if move == "chargeback" else reinstated) or subject.get("amount")
     return subject.get("amount")
 
 
-def _refund_total(charge: Object) -> int | None:
-    """What stands refunded. The rest that a last capture released is in `amount_refunded` and was never ours."""
-    refunded, amount = fields.count(charge.get("amount_refunded")), fields.count(charge.get("amount"))
-    if refunded is None or amount is None:
-        return refunded
-    released = amount - _captured(charge)
-    return refunded - released if refunded >= released > 0 else refunded
+def _released(charge: Object) -> int:
+    """What of `amount_refunded` seems to be the rest that a capture left over. The only capture of a charge counts it
+    there, the last one of several does not (docs.stripe.com/payments/multicapture)."""
+    refunded, amount = (
+        fields.count(charge.get("amount_refunded")) or 0,
+        fields.count(charge.get("amount")) or 0,
+    )
+    rest = max(amount - _captured(charge), 0)
+    minor = rest if refunded >= rest else 0
+    return fields.iso_money(minor, _currency(charge), exponent, may_be_zero=True)[0]
+
+
+def _currency(subject: Object) -> str | None:
+    currency = subject.get("currency")
+    return currency.upper() if isinstance(currency, str) and currency.isascii() else None

@@ -9,7 +9,6 @@ import pytest
 
 from models.steps import run
 from tests.integration.families.desk import Desk
-from tests.integration.stories.vendors import Event
 from tests.unit.providers.shapes import (
     ADYEN_SECRET,
     STRIPE_SECRET,
@@ -18,6 +17,7 @@ from tests.unit.providers.shapes import (
     encoded,
     stripe_headers,
 )
+from tests.unit.providers.vendors import Event
 from worker.database import Transaction
 from worker.http.recording import recording
 from worker.http.webhooks import submission

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from tests.integration.stories.conftest import Story
-from tests.integration.stories.vendors import Event, adyen_item
+from tests.unit.providers.vendors import Event, adyen_item
 
 PAYMENT, DISPUTE, CAPTURE = "PAYMENT000000001", "DISPUTE000000001", "CAPTURE000000001"
 AUTHORISED = adyen_item("AUTHORISATION", PAYMENT)
@@ -71,6 +71,59 @@ def test_a_dispute_of_one_of_two_payments_finds_its_own(adyen: Story) -> None:
 def test_a_dispute_that_is_won_in_part_gives_back_that_part(adyen: Story) -> None:
     adyen.hear(AUTHORISED, CHARGEBACK, won(DISPUTE, PAYMENT, 7000))
     assert (adyen.wallet, adyen.state, adyen.settled()) == (7000, "charged_back", True)
+
+
+@pytest.mark.parametrize("reference", ["refund-77", ""])
+def test_a_modification_is_found_by_the_payment_and_not_by_its_own_reference(
+    adyen_by_hand: Story, reference: str
+) -> None:
+    """Its `merchantReference` may be one of its own: the payment is known since its authorisation."""
+    story = adyen_by_hand
+    capture = adyen_item("CAPTURE", CAPTURE, 10000, original=PAYMENT, merchantReference=reference)
+    refunded = adyen_item("REFUND", "REFUND0000000001", 4000, original=PAYMENT, merchantReference=reference)
+    story.hear(AUTHORISED, capture, refunded)
+    assert (story.wallet, story.settled()) == (6000, True)
+
+
+@pytest.mark.parametrize("turned", ["as told", "backwards"])
+def test_two_disputes_of_one_payment_that_name_it_alone_are_reversed_one_by_one(
+    adyen: Story, turned: str
+) -> None:
+    other = adyen_item("CHARGEBACK", "DISPUTE000000002", 4000, original=PAYMENT)
+    first = adyen_item("CHARGEBACK", DISPUTE, 6000, original=PAYMENT)
+    adyen.hear(AUTHORISED, first, won(PAYMENT, value=6000))
+    late = [other, adyen_item("CHARGEBACK_REVERSED", PAYMENT, 4000, eventDate="2026-12-02T09:00:00+01:00")]
+    adyen.hear(*(late if turned == "as told" else late[::-1]))
+    assert (adyen.wallet, adyen.settled()) == (10000, True)
+
+
+def test_a_won_arbitration_credits_once(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, CHARGEBACK, adyen_item("PREARBITRATION_WON", PAYMENT), won(PAYMENT))
+    assert (adyen.wallet, adyen.settled()) == (10000, True)
+
+
+def test_a_capture_that_is_reported_after_it_failed_is_for_a_person(adyen_by_hand: Story) -> None:
+    story = adyen_by_hand
+    capture = adyen_item("CAPTURE", CAPTURE, 10000, original=PAYMENT)
+    failed = adyen_item(
+        "CAPTURE_FAILED", CAPTURE, 10000, original=PAYMENT, eventDate="2026-12-01T09:00:00+01:00"
+    )
+    again = {**capture, "eventDate": "2026-12-04T09:00:00+01:00", "reason": "Transaction Recaptured"}
+    story.hear(AUTHORISED, capture, failed, {**capture, "reason": "sent again"})
+    assert (story.wallet, story.settled()) == (0, True)
+    story.hear(again)
+    assert [job["last_error"].split(":")[0] for job in story.jobs("dead")] == ["captured_again"]
+    story.hear(adyen_item("CAPTURE", "CAPTURE000000002", 10000, original=PAYMENT))
+    assert story.wallet == 10000
+
+
+@pytest.mark.parametrize("original", [PAYMENT, None])
+@pytest.mark.parametrize("code", ["CANCELLATION", "TECHNICAL_CANCEL"])
+def test_a_cancelled_authorisation_takes_the_credit_back(
+    adyen: Story, code: str, original: str | None
+) -> None:
+    adyen.hear(AUTHORISED, adyen_item(code, "CANCEL0000000001", original=original))
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (0, "failed", True)
 
 
 @pytest.mark.parametrize("value", [10000, 4000])

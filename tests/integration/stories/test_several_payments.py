@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.stories.conftest import Story
-from tests.integration.stories.vendors import Event, adyen_item, charge, dispute, refund, stripe_event
+from tests.unit.providers.vendors import Event, adyen_item, charge, dispute, refund, stripe_event
 
 GIFT = adyen_item("AUTHORISATION", "GIFT000000000001", 2000, paymentMethod="givex")
 CARD = adyen_item("AUTHORISATION", "CARD000000000001", 8000)

@@ -1,11 +1,12 @@
 """Stripe: what was captured, in one or several parts, of an authorisation that may be released or come back."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
 from tests.integration.stories.conftest import Story
-from tests.integration.stories.vendors import (
+from tests.unit.providers.vendors import (
     NEW_API,
     OLD_API,
     Event,
@@ -59,7 +60,7 @@ def test_a_refund_after_a_partial_capture_is_taken_beside_the_released_rest(stri
     assert (stripe.wallet, stripe.state) == (5000, "captured")
 
 
-def more(amount: int, before: int, at: int, **others: object) -> Event:
+def more(amount: int, before: int, at: int, **others: Any) -> Event:
     """A capture that more may follow: `charge.updated` with what it was before."""
     previous = {"amount_captured": before}
     return stripe_event("charge.updated", charge(taken=amount, **others), at, before=previous)
@@ -92,10 +93,35 @@ def test_a_final_capture_of_less_releases_the_rest(stripe: Story) -> None:
     assert (stripe.wallet, stripe.state, stripe.settled()) == (7000, "captured", True)
 
 
-def test_an_update_of_something_else_captures_nothing(stripe: Story) -> None:
-    """A description, or the balance transaction of a charge that we never heard of before."""
-    stripe.hear(stripe_event("charge.updated", charge(), 1, before={"description": None}))
-    assert (stripe.wallet, stripe.state) == (0, "expected")
+def test_an_update_tells_of_a_capture_without_saying_that_it_changed(stripe: Story) -> None:
+    """The first of several captures changes `balance_transaction`, as far as `previous_attributes` say."""
+    first = charge(taken=3000, captured=False)
+    stripe.hear(AUTHORISED, stripe_event("charge.updated", first, 1, before={"balance_transaction": None}))
+    assert stripe.wallet == 3000
+
+
+@pytest.mark.parametrize("more", [{"status": "failed"}, {"status": "pending"}, {"amount_captured": 0}])
+def test_an_update_of_what_took_no_money_captures_nothing(stripe: Story, more: Event) -> None:
+    stripe.hear(stripe_event("charge.updated", charge(**more), 1, before={"description": None}))
+    assert (stripe.wallet, stripe.state, stripe.settled()) == (0, "expected", True)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_the_rest_of_several_captures_is_in_no_refund_total(stripe: Story, order: tuple[int, ...]) -> None:
+    """70 and 20 of 100 captured, the rest released without a trace; then 20 refunded."""
+    told = [
+        stripe_event("charge.updated", charge(taken=7000, captured=False), 1),
+        stripe_event("charge.captured", charge(taken=9000), 2),
+        stripe_event("refund.created", refund(2000, created=1_790_000_010), 10),
+        stripe_event("charge.refunded", charge(taken=9000, amount_refunded=2000), 10),
+    ]
+    stripe.hear(*(told[n] for n in order))
+    assert (stripe.wallet, stripe.settled()) == (7000, True)
+
+
+def test_more_is_captured_than_was_authorised(stripe: Story) -> None:
+    stripe.hear(AUTHORISED, stripe_event("charge.captured", charge(taken=11500), 1))
+    assert (stripe.wallet, stripe.settled()) == (11500, True)
 
 
 VOID = [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.stories.conftest import Story
-from tests.integration.stories.vendors import BEGAN, Event, charge, dispute, refund, stripe_event
+from tests.unit.providers.vendors import BEGAN, Event, charge, dispute, refund, stripe_event
 
 PAID = stripe_event("charge.succeeded", charge(), 0)
 REFUNDED = stripe_event("charge.refunded", charge(amount_refunded=4000), 10)
@@ -67,11 +67,23 @@ def test_an_inquiry_or_a_prevented_dispute_withdraws_nothing(stripe: Story, type
     assert (stripe.wallet, stripe.state, stripe.settled()) == (10000, "captured", True)
 
 
-def test_a_dispute_without_balance_transactions_is_believed_by_its_type(stripe: Story) -> None:
-    created = stripe_event("charge.dispute.created", dispute(10000), 20)
-    stripe.hear(PAID, created)
+def test_a_dispute_that_withdrew_nothing_takes_nothing(stripe: Story) -> None:
+    """The list is there, and empty: the funds are withdrawn later, or never."""
+    stripe.hear(PAID, stripe_event("charge.dispute.created", dispute(10000), 20), closed("won"))
+    assert (stripe.wallet, stripe.settled()) == (10000, True)
+    stripe.hear(WITHDRAWN)
     assert stripe.wallet == 0
-    stripe.hear(closed("won"))
+
+
+def test_a_dispute_without_a_list_of_balance_transactions_is_believed_by_its_type(stripe: Story) -> None:
+    def bare(type_: str, status: str, at: int) -> Event:
+        subject = dispute(10000, status=status)
+        del subject["balance_transactions"]
+        return stripe_event(type_, subject, at)
+
+    stripe.hear(PAID, bare("charge.dispute.created", "needs_response", 20))
+    assert stripe.wallet == 0
+    stripe.hear(bare("charge.dispute.closed", "won", 40))
     assert (stripe.wallet, stripe.state, stripe.settled()) == (10000, "captured", True)
 
 
@@ -86,6 +98,13 @@ def test_a_dispute_that_settled_in_another_currency_is_taken_as_its_share(stripe
     stripe.hear(stripe_event("charge.dispute.funds_reinstated", in_dollars(-11800, 5900), 30))
     assert stripe.wallet == 5000
     stripe.hear(stripe_event("charge.dispute.funds_reinstated", in_dollars(-11800, 5900, 5900), 40))
+    assert (stripe.wallet, stripe.state) == (10000, "captured")
+
+
+def test_a_lost_dispute_that_an_appeal_wins_gives_the_money_back(stripe: Story) -> None:
+    stripe.hear(PAID, OPENED, closed("lost", -10000))
+    assert stripe.wallet == 0
+    stripe.hear(reinstated(-10000, 10000, status="won"))
     assert (stripe.wallet, stripe.state) == (10000, "captured")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.stories.conftest import Story
-from tests.integration.stories.vendors import BEGAN, NEW_API, OLD_API, Event, charge, refund, stripe_event
+from tests.unit.providers.vendors import BEGAN, NEW_API, OLD_API, Event, charge, refund, stripe_event
 
 PAID = stripe_event("charge.succeeded", charge(), 0)
 

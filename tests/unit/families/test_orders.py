@@ -1,99 +1,107 @@
 """Whatever the order, the duplicates and the batches: the same deposit, the same money in the same accounts."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.webhooks.effects import Apply
-from tasks.webhooks.facts import Deposit
 from tasks.webhooks.folding import Case, fold
 from tests.unit.families.events import event, expected
+from tests.unit.families.playing import Play
 from worker.providers.port import ProviderEvent
 
-BY_PART = {"captured": "cap", "refunded": "re", "chargeback": "cb"}
+BEGAN = 1_790_000_000
+
+
+def at(second: int) -> str:
+    return datetime.fromtimestamp(BEGAN + second, UTC).isoformat()
+
+
+@dataclass
+class History:
+    """What happened to one payment, and every event about it. Refunds are known by one kind of event, or by both."""
+
+    told: list[ProviderEvent] = field(default_factory=list)
+    captured: int = 0
+    refunds: dict[str, int] = field(default_factory=dict)
+    charged_back: int = 0
+    second: int = 0
+
+    def refund(self, amount: int, *, singly: bool, total: bool) -> None:
+        part = f"re-{len(self.told)}"
+        self.refunds[part] = amount
+        if singly:
+            made = {"made_at": BEGAN + self.second, "occurred_at": at(self.second)}
+            self.told.append(event("refunded", amount, part, **made))
+        if total:
+            self.total()
+
+    def total(self) -> None:
+        sequence = (BEGAN + self.second) * 2
+        self.told.append(event("refund_total", sum(self.refunds.values()), sequence=sequence))
+
+    def give_back(self, part: str, *, made: int) -> None:
+        """As Stripe's adapter reads it: a failed refund is one that was made, and one that came back."""
+        amount, when = self.refunds.pop(part), {"made_at": BEGAN + made, "occurred_at": at(self.second)}
+        self.told.append(event("refunded", amount, part, **when))
+        self.told.append(event("refund_reversed", amount, part, currency="EUR", **when))
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[ProviderEvent]:
-    """What can truly happen to one payment, in its own order: nothing goes back that was not captured."""
+def histories(draw: st.DrawFn) -> History:
+    """What can truly happen, in its own order: nothing goes back that was not captured."""
     captures = draw(st.lists(st.integers(1, 100), min_size=1, max_size=3))
-    captured = sum(captures)
-    told = [event("captured", amount, f"cap-{n}") for n, amount in enumerate(captures)]
-    refunds = draw(st.lists(st.integers(1, 100), max_size=4))
-    refunded = 0
-    for number, amount in enumerate(refunds):
-        if refunded + amount > captured:
-            continue
-        refunded += amount
-        told.append(event("refunded", amount, f"re-{number}"))
-        if draw(st.booleans()):
-            told.append(
-                event("refund_total", sum(one.amount_minor or 0 for one in told if one.move == "refunded"))
-            )
-        if draw(st.booleans()):
-            told.append(event("refund_reversed", amount, f"re-{number}"))
-            refunded -= amount
+    history = History(captured=sum(captures))
+    history.told = [event("captured", amount, f"cap-{n}") for n, amount in enumerate(captures)]
+    ways: list[tuple[bool, bool]] = [(True, False), (False, True), (True, True)]
+    singly, total = draw(st.sampled_from(ways))
+    made: dict[str, int] = {}
+    for amount in draw(st.lists(st.integers(1, 100), max_size=4)):
+        history.second += draw(st.integers(1, 3))
+        if sum(history.refunds.values()) + amount <= history.captured:
+            known = set(history.refunds)
+            history.refund(amount, singly=singly, total=total)
+            made |= dict.fromkeys(set(history.refunds) - known, history.second)
+        if history.refunds and draw(st.booleans()):
+            history.second += draw(st.integers(1, 3))
+            part = draw(st.sampled_from(sorted(history.refunds)))
+            history.give_back(part, made=made[part])
     for number in range(draw(st.integers(0, 2))):
-        told.append(event("chargeback", captured, f"cb-{number}"))
+        history.told.append(event("chargeback", history.captured, f"cb-{number}"))
+        history.charged_back += history.captured
         if number == 0 or draw(st.booleans()):
-            told.append(event("chargeback_reversed", captured, f"cb-{number}", currency="EUR"))
+            back = draw(st.integers(1, history.captured))
+            history.told.append(event("chargeback_reversed", back, f"cb-{number}", currency="EUR"))
+            history.charged_back -= back
     if draw(st.booleans()):
-        told.append(event("failed"))
-    return told
+        history.told.append(event("failed"))
+    return history
 
 
-def model(told: list[ProviderEvent]) -> tuple[int, int, int]:
-    """Captured, refunded and charged back, from the set of what was told alone."""
-    sums = {
-        move: {one.part_id: one.amount_minor or 0 for one in told if one.move == move} for move in BY_PART
-    }
-    totals = [one.amount_minor or 0 for one in told if one.move == "refund_total"]
-    returned = {one.part_id for one in told if one.move in ("refund_reversed", "chargeback_reversed")}
-    refunded = max([sum(sums["refunded"].values()), *totals])
-    refunded -= sum(amount for part, amount in sums["refunded"].items() if part in returned)
-    charged_back = sum(amount for part, amount in sums["chargeback"].items() if part not in returned)
-    return sum(sums["captured"].values()), refunded, charged_back
-
-
-def run(batches: list[list[ProviderEvent]], deposit: Deposit) -> tuple[Deposit, int, int]:
-    """The deposit, the wallet and the shortfall after the batches; what parks comes along into the next one."""
-    wallet = shortfall = 0
-    parked: list[ProviderEvent] = []
-    for batch in batches:
-        events = [*parked, *batch]
-        case = Case(deposit, list(range(len(events))))
-        while case.waiting:
-            folded = fold(case, events)
-            for decision in folded.settled.values():
-                if isinstance(decision, Apply):
-                    balance = wallet - shortfall + decision.minor
-                    wallet, shortfall = max(balance, 0), max(-balance, 0)
-            case = replace(case, deposit=folded.deposit, waiting=list(folded.left))
-        deposit, parked = case.deposit, [events[position] for position in folded.parked]
-    assert parked == []
-    return deposit, wallet, shortfall
-
-
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.data(), histories())
 def test_any_order_with_duplicates_in_any_batches_ends_as_the_model_says(
-    data: st.DataObject, told: list[ProviderEvent]
+    data: st.DataObject, history: History
 ) -> None:
-    doubled = told + data.draw(st.lists(st.sampled_from(told), max_size=5))
+    doubled = history.told + data.draw(st.lists(st.sampled_from(history.told), max_size=5))
     shuffled = data.draw(st.permutations(doubled))
-    batches = [shuffled]
+    cuts: list[int] = []
     if len(shuffled) > 1:
         cuts = sorted(data.draw(st.lists(st.integers(1, len(shuffled) - 1), max_size=4)))
-        batches = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
-    deposit, wallet, shortfall = run(batches, expected(expected_minor=300))
-    captured, refunded, charged_back = model(told)
-    assert (deposit.captured_minor, deposit.refunded_minor, deposit.charged_back_minor) == (
-        captured,
+    play = Play(expected(expected_minor=300))
+    for first, last in zip([0, *cuts], [*cuts, len(shuffled)], strict=True):
+        play.hear(shuffled[first:last])
+    assert (play.parked, play.dead) == ([], [])
+    refunded = sum(history.refunds.values())
+    assert (play.deposit.captured_minor, play.deposit.refunded_minor, play.deposit.charged_back_minor) == (
+        history.captured,
         refunded,
-        charged_back,
+        history.charged_back,
     )
-    assert wallet - shortfall == captured - refunded - charged_back
+    standing = history.captured - refunded - history.charged_back
+    assert (play.wallet, play.shortfall, play.duplicate) == (max(standing, 0), min(standing, 0), 0)
+    assert len(set(play.keys)) == len(play.keys)
 
 
 def test_a_careful_case_settles_one_event_at_a_time() -> None:

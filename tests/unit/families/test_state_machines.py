@@ -26,6 +26,7 @@ DEPOSITS = {
     "charged_back": after(CAPTURED, event("chargeback", 100, "cb-1")),
 }
 EVENTS: dict[str, ProviderEvent] = {
+    "authorised": event("authorised", object_id="pay-2"),
     "captured 100": event("captured", 100, "cap-2"),
     "capture_total 150": event("capture_total", 150, "cap-1"),
     "failed": event("failed"),

@@ -49,14 +49,17 @@ CAPTURED, TAKEN_BACK = ("captured", OWN), ("capture_reversed", PAYMENT)
 FAILED, NOTHING = ("failed", None), (None, None)
 TABLE = [
     # event                     automatic                       manual
-    ("CAPTURE:true", NOTHING, CAPTURED),
+    ("CAPTURE:true", CAPTURED, CAPTURED),
     ("CAPTURE:false", NOTHING, NOTHING),
-    ("CAPTURE_FAILED:true", TAKEN_BACK, ("capture_reversed", OWN)),
+    ("CAPTURE_FAILED:true", ("capture_reversed", OWN), ("capture_reversed", OWN)),
     ("CAPTURE_FAILED:false", NOTHING, NOTHING),
     ("CANCELLATION:true", TAKEN_BACK, FAILED),
     ("CANCELLATION:false", NOTHING, NOTHING),
     ("TECHNICAL_CANCEL:true", TAKEN_BACK, FAILED),
     ("EXPIRE:true", FAILED, FAILED),
+    ("OFFER_CLOSED:true", FAILED, FAILED),
+    ("SETTLED_REVERSED:true", ("returned", OWN), ("returned", OWN)),
+    ("SETTLED_REVERSED:false", NOTHING, NOTHING),
     ("REFUND:true", ("refunded", OWN), ("refunded", OWN)),
     ("REFUND:false", NOTHING, NOTHING),
     ("REFUND_FAILED:true", ("refund_reversed", OWN), ("refund_reversed", OWN)),
@@ -93,7 +96,7 @@ def test_each_event_has_its_move(
     ("success", "capture", "move"),
     [
         ("true", "automatic", "captured"),
-        ("true", "manual", None),
+        ("true", "manual", "authorised"),
         ("false", "automatic", "failed"),
         ("false", "manual", "failed"),
     ],
@@ -133,6 +136,25 @@ def test_every_row_of_the_table_is_tested() -> None:
         "CANCEL_OR_REFUND:true:refund",
     }
     assert {row for rows in adyen.MOVES.values() for row in rows} <= tested
+
+
+@pytest.mark.parametrize("code", ["MONEY_TELEPORTED", "REFUND_NOT_CLEARED"])
+@pytest.mark.parametrize("success", ["true", "false"])
+def test_a_code_in_no_list_is_said_to_be_unknown(code: str, success: str) -> None:
+    event = parsed(adyen_item(code, success))
+    assert (event.move, event.problem, event.refusal) == (None, None, "unknown_event_type")
+
+
+@pytest.mark.parametrize("code", sorted(adyen.OTHER_CODES))
+def test_a_code_that_moves_no_money_is_known(code: str) -> None:
+    event = parsed(adyen_item(code))
+    assert (event.move, event.problem, event.refusal) == (None, None, None)
+
+
+@pytest.mark.parametrize("reference", ["", None])
+def test_a_modification_needs_no_reference_of_ours_where_it_names_the_payment(reference: str | None) -> None:
+    event = parsed(adyen_modification("REFUND", merchantReference=reference))
+    assert (event.move, event.reference, event.object_id) == ("refunded", None, "LBPAYMENT0000001")
 
 
 def test_refused_then_authorised_is_news_not_a_duplicate() -> None:

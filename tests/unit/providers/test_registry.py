@@ -24,6 +24,7 @@ from tests.unit.providers.shapes import (
     stripe_body,
     stripe_headers,
 )
+from worker.providers.fields import NEEDS_AMOUNT
 from worker.providers.port import PAYOUT_MOVES, BadSignature, MalformedEvent, ProviderEvent, WebhookRefused
 from worker.providers.registry import ADAPTERS, KEY_FORMS, receive, secret_problem
 from worker.providers.signatures import sign_standard_webhook
@@ -45,7 +46,7 @@ def test_a_genuine_webhook_is_received(adapter: str) -> None:
     received = receive(adapter, ["00", SECRETS[adapter]], headers, body, NOW)
     assert received.secret_index == 1
     assert [(event.move, event.reference, event.amount_minor) for event in received.events] == [
-        ("captured", "dep-1001", 2500)
+        ("capture_total" if adapter == "stripe" else "captured", "dep-1001", 2500)
     ]
 
 
@@ -60,7 +61,7 @@ def test_any_flipped_byte_is_refused(adapter: str) -> None:
 def test_how_the_money_is_captured_is_handed_through() -> None:
     headers, body = genuine("adyen")
     received = receive("adyen", [ADYEN_SECRET], headers, body, NOW, "manual")
-    assert [event.move for event in received.events] == [None]
+    assert [event.move for event in received.events] == ["authorised"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'{"id":1,"id":1}', b"\xff", b'{"a":NaN}', b"[" * 100_000])
@@ -166,11 +167,11 @@ def assert_sound(event: ProviderEvent) -> None:
     assert event.event_key.isprintable()
     assert event.problem is None or event.move is None
     if event.move is not None:
-        assert event.reference or event.move in PAYOUT_MOVES
-        assert event.object_id
-    if event.move in ("captured", "refunded", "refund_total", "chargeback"):
+        assert event.reference or event.object_id or event.move in PAYOUT_MOVES
+        assert event.object_id or event.move == "failed"
+    if event.move in NEEDS_AMOUNT:
         assert event.amount_minor is not None
-        assert 0 < event.amount_minor < 2**63
+        assert (0 if event.move == "refund_total" else 1) <= event.amount_minor < 2**63
         assert event.currency
 
 
