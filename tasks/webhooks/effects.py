@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from models.deposits import wait_keys
-from tasks.webhooks.facts import Deposit, Part, Position
+from tasks.webhooks.facts import NEVER_LEFT, Deposit, Part, Position, Release
 from tasks.webhooks.refunds import RefundTotal
 from worker.providers.port import ProviderEvent
 
@@ -121,7 +121,8 @@ def _capture_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Deci
     part_id, amount = _part_id(event), _amount(event)
     known, released = deposit.captures.get(part_id), event.released_minor
     grown = known is None or amount > known.amount_minor
-    if not grown and released in (None, deposit.released.get(payment)):
+    release = None if released is None else Release(released, _seconds(event) or 0)
+    if not grown and (release is None or payment in deposit.released):
         return Ignore("stale" if known and amount < known.amount_minor else "duplicate")
     part = (
         Part(amount, payment)
@@ -129,9 +130,11 @@ def _capture_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Deci
         else replace(known, amount_minor=max(amount, known.amount_minor))
     )
     after = deposit.with_capture(part_id, part)
-    if released is not None:
-        after = replace(after, released={**after.released, payment: released})
-    effect = f"capture:{part_id}" if known is None else f"capture:{part_id}:{amount}:{released or 0}"
+    if release is not None:
+        after = replace(after, released={**after.released, payment: release})
+    if not grown:  # only what its refunds contain is news
+        return _moved(deposit, after, REFUNDS, f"released:{part_id}:{released}", otherwise="stale")
+    effect = f"capture:{part_id}" if known is None else f"capture:{part_id}:{amount}"
     return _credited(deposit, after, payment, effect)
 
 
@@ -165,12 +168,13 @@ def _refunded(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 def _refund_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """What stands refunded of a charge as its newest event has it: less than before, where a refund failed."""
     told = RefundTotal(_amount(event), _moment(event), event.released_minor or 0)
-    known = deposit.totals.get(payment)
+    release, known = deposit.released.get(payment), deposit.totals.get(payment)
+    amount = told.without(release.minor if release else None).minor
     if known is not None and told.newer(known) == known:
         return Ignore("stale")
     after = replace(deposit, totals={**deposit.totals, payment: told})
     effect = f"refund_total:{payment}:{told.minor}" + (f":{told.at}" if told.at else "")
-    return _refund(deposit, after, payment, effect, told.without(after.released.get(payment)).minor)
+    return _refund(deposit, after, payment, effect, amount)
 
 
 def _moment(event: ProviderEvent) -> int:
@@ -198,12 +202,31 @@ def _refund_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> De
     return _moved(deposit, after, REFUNDS, f"refund_reversed:{part_id}")
 
 
+def _refund_voided(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """It comes off a total that contains it, whenever that is reported."""
+    part_id, amount = _part_id(event), _amount(event)
+    part = deposit.refunds.get(part_id, Part(amount, payment, made_at=event.made_at))
+    if part_id in deposit.refunds and (no := _cannot_undo(part, event)):
+        return no
+    after = deposit.with_refund(part_id, replace(part, reversed=True, reversed_at=_seconds(event)))
+    return _moved(deposit, after, REFUNDS, f"refund_voided:{part_id}")
+
+
+def _released(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """Nothing was paid and nothing went back; it must not be taken for a refund."""
+    part_id, amount = _part_id(event), _amount(event)
+    if part_id in deposit.refunds:
+        return Ignore("duplicate")
+    part = Part(amount, payment, reversed=True, made_at=event.made_at, reversed_at=NEVER_LEFT)
+    return _moved(deposit, deposit.with_refund(part_id, part), REFUNDS, f"released:{part_id}")
+
+
 def _unseen_refund(deposit: Deposit, payment: str, event: ProviderEvent) -> Part | None:
     """A refund that a total may contain, or one that waits for its own reversal: beside a later one it exceeds what was
     captured."""
     if event.amount_minor is None:
         return None
-    fits = deposit.refunded_of(payment) + event.amount_minor <= deposit.captured_of(payment)
+    fits = deposit.refunded_of(payment) + event.amount_minor <= deposit.ever_captured_of(payment)
     if payment not in deposit.totals and (fits or not _was_captured(deposit, payment)):
         return None
     return Part(event.amount_minor, payment, made_at=event.made_at)
@@ -292,14 +315,20 @@ def _reversed_chargeback(deposit: Deposit, payment: str, event: ProviderEvent) -
 
 
 def _capture_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
-    part_id = event.part_id if event.part_id is not None and event.part_id in deposit.captures else payment
-    part = deposit.captures.get(part_id)
+    part_id = event.part_id or payment
+    part = deposit.captures.get(part_id) or _unseen_capture(deposit, payment, event)
     if part is None or part.object_id != payment:
         return Park("awaiting_capture")
     if no := _cannot_undo(part, event):
         return no
     after = deposit.with_capture(part_id, replace(part, reversed=True, reversed_at=_seconds(event)))
     return _moved(deposit, after, CAPTURES, f"capture_reversed:{part_id}")
+
+
+def _unseen_capture(deposit: Deposit, payment: str, event: ProviderEvent) -> Part | None:
+    """A capture by hand, or none that is ever reported, of an authorisation that was credited as a whole."""
+    is_credited = payment in deposit.captures and event.amount_minor is not None
+    return Part(_amount(event), payment) if is_credited else None
 
 
 def _returned(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
@@ -325,7 +354,7 @@ def _moved(
 
 def _beyond_capture(deposit: Deposit, payment: str, told_minor: int, total_minor: int) -> Decision | None:
     """More than was captured may go back only once a capture or a reversal that we have not heard of is told."""
-    captured = deposit.captured_of(payment)
+    captured = deposit.ever_captured_of(payment)
     if total_minor <= captured:
         return None
     if captured == 0:
@@ -398,6 +427,8 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "refunded": (*_MONEY, "part_id"),
     "refund_total": _MONEY,
     "refund_reversed": ("part_id",),
+    "refund_voided": (*_MONEY, "part_id"),
+    "released": (*_MONEY, "part_id"),
     "chargeback": (*_MONEY, "part_id"),
     "chargeback_reversed": (),
     "capture_reversed": (),
@@ -413,6 +444,8 @@ RULES: Mapping[str, Rule] = {
     "refunded": _refunded,
     "refund_total": _refund_total,
     "refund_reversed": _refund_reversed,
+    "refund_voided": _refund_voided,
+    "released": _released,
     "chargeback": _charged_back,
     "chargeback_reversed": _chargeback_reversed,
     "capture_reversed": _capture_reversed,

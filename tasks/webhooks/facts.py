@@ -22,6 +22,11 @@ SHORTFALL = suspense_code("shortfall")
 DUPLICATE_CAPTURE = suspense_code("duplicate_capture")
 """Keeps what was paid beyond the announced amount by a further payment, until it goes back or is allocated."""
 
+RELEASE_SECONDS = 60
+"""A rest is released with the capture that leaves it over; so much later it may be reported."""
+NEVER_LEFT = 0
+"""`reversed_at` of a refund that only released the rest of an authorisation: it is in no total of refunds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -47,6 +52,13 @@ class Part:
 
 Parts = Mapping[str, Part]
 """part id -> part"""
+
+
+class Release(NamedTuple):
+    """The rest of an authorisation that a capture gave back unpaid, and the second of that capture."""
+
+    minor: int
+    at: int
 
 
 class Position(NamedTuple):
@@ -83,7 +95,7 @@ class Deposit:
     chargebacks: Parts = field(default_factory=dict)
     returns: Parts = field(default_factory=dict)
     totals: Mapping[str, RefundTotal] = field(default_factory=dict)
-    released: Mapping[str, int] = field(default_factory=dict)
+    released: Mapping[str, Release] = field(default_factory=dict)
     sequences: Mapping[str, int] = field(default_factory=dict)
     allocated_minor: int = 0
     given_back: Mapping[str, int] = field(default_factory=dict)
@@ -159,14 +171,31 @@ class Deposit:
         captured = _standing(own or parts.values())
         return max(captured - _standing(_of(payment, self.returns)), 0)
 
+    def ever_captured_of(self, payment: str) -> int:
+        """The same, of whatever failed or was returned since."""
+        parts = {part_id: part for part_id, part in self.captures.items() if part.object_id == payment}
+        own = [part for part_id, part in parts.items() if part_id != payment]
+        return sum(part.amount_minor for part in own or parts.values())
+
     def charged_back_of(self, payment: str) -> int:
         return _standing(_of(payment, self.chargebacks))
 
     def refunded_of(self, payment: str) -> int:
-        total = self.totals.get(payment)
-        total = total and total.without(self.released.get(payment))
-        reported = refunded(total, _of(payment, self.refunds))
+        total, release = self.totals.get(payment), self.released.get(payment)
+        net = total and total.without(release.minor if release else None)
+        reported = refunded(net, self._refunds_of(payment, total, release))
         return max(reported, self.given_back.get(payment, 0))
+
+    def _refunds_of(self, payment: str, total: RefundTotal | None, release: Release | None) -> list[Part]:
+        """Without the one that only released a rest, where none says so: of its amount, made with the capture."""
+        refunds = _of(payment, self.refunds)
+        rest = release.minor if release else total.released if total else 0
+        until = release.at + RELEASE_SECONDS if release else total.at // 2 if total else 0
+        if not rest or any(one.amount_minor == rest and one.reversed_at == NEVER_LEFT for one in refunds):
+            return refunds
+        alike = [one for one in refunds if one.amount_minor == rest and (one.made_at or 0) <= until]
+        first = min(alike, key=lambda one: one.made_at or 0, default=None)
+        return [one for one in refunds if one is not first]
 
     def with_capture(self, part_id: str, part: Part) -> Self:
         return replace(self, captures={**self.captures, part_id: part})
@@ -216,7 +245,7 @@ class Deposit:
                 "chargebacks": _stored(self.chargebacks),
                 "returns": _stored(self.returns),
                 "totals": {payment: total.as_json() for payment, total in self.totals.items()},
-                "released": dict(self.released),
+                "released": {payment: list(release) for payment, release in self.released.items()},
                 "sequences": dict(self.sequences),
                 "allocated_minor": self.allocated_minor,
                 "given_back": dict(self.given_back),
@@ -240,7 +269,7 @@ class Deposit:
             chargebacks=_parts(parts, "chargebacks"),
             returns=_parts(parts, "returns"),
             totals={name: RefundTotal.from_json(total) for name, total in parts.get("totals", {}).items()},
-            released=parts.get("released", {}),
+            released={name: Release(*told) for name, told in parts.get("released", {}).items()},
             sequences=parts.get("sequences", {}),
             allocated_minor=parts.get("allocated_minor", 0),
             given_back=parts.get("given_back", {}),

@@ -15,7 +15,18 @@ from models.money import exponent as iso_exponent
 from worker.providers.port import MalformedEvent, ProviderEvent
 from worker.providers.strict_json import StrictJsonError, loads_strict
 
-NEEDS_AMOUNT = frozenset({"captured", "capture_total", "refunded", "refund_total", "chargeback", "returned"})
+NEEDS_AMOUNT = frozenset(
+    {
+        "captured",
+        "capture_total",
+        "refunded",
+        "refund_total",
+        "refund_voided",
+        "released",
+        "chargeback",
+        "returned",
+    }
+)
 """Moves that carry their amount; of the others the ledger knows what they undo."""
 
 TEXT_LENGTH_MAX = 255

@@ -22,14 +22,20 @@ DepositMove = Literal[
     "refunded",
     "refund_total",
     "refund_reversed",
+    "refund_voided",
+    "released",
     "chargeback",
     "chargeback_reversed",
     "capture_reversed",
     "returned",
 ]
-"""What an event says happened to a deposit. `authorised` moves nothing and names the payment. `capture_total` and
-`refund_total` state the sum so far; the latter falls when a refund fails. `returned` is settled money that was taken
-back from us, as a whole or in part."""
+"""What an event says happened to a deposit.
+
+`authorised` moves nothing and names the payment; `released` is the rest of an authorisation that was never captured.
+`capture_total` and `refund_total` state the sum so far; the latter falls when a refund fails. A refund is `reversed`
+when its money came back, and `voided` when it never left, though a total may have counted it. `returned` is settled
+money that was taken back from us, as a whole or in part.
+"""
 
 PayoutMove = Literal["payout_submitted", "payout_paid", "payout_failed", "payout_returned"]
 """What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back."""

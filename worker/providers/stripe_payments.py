@@ -3,7 +3,8 @@
 Stripe states one fact in several events (`charge.refunded` and `refund.created`; `charge.dispute.created` and
 `funds_withdrawn`): the part's id makes them one, and `capture_total` and `refund_total` are sums, not steps.
 What moves money has a balance transaction. A refund object without one is the rest of an authorisation that was
-released, or a refund that never left; a dispute's list of them says what was withdrawn and what was reinstated.
+released (which may have one all the same: tasks.webhooks.facts), or a refund that never left; a dispute's list of them
+says what was withdrawn and what was reinstated.
 An event about the end of something is read as its beginning, too, so that it waits for no other event.
 """
 
@@ -23,6 +24,8 @@ _CAPTURES: dict[str, tuple[Move, ...]] = {"captured": ("capture_total",), "uncap
 _REFUNDS: dict[str, tuple[Move, ...]] = {
     "withdrawn": ("refunded",),
     "given_back": ("refunded", "refund_reversed"),
+    "released": ("released",),  # the rest of an authorisation that was captured in part, or voided
+    "voided": ("refund_voided",),  # pending, and in the charge's total, but never withdrawn
 }
 _DISPUTES: dict[str, tuple[Move, ...]] = {
     "withdrawn": ("chargeback",),
@@ -124,9 +127,10 @@ def _refund_state(refund: Object) -> str:
         raise fields.NotUnderstood("the refund has no status")
     if refund.get("charge") is None and refund.get("payment_intent") is None:
         return "of_no_charge"  # of a customer's cash balance
+    is_over = status in ("failed", "canceled")
     if refund.get("balance_transaction", "unknown") is None:
-        return "released"
-    if status in ("failed", "canceled"):
+        return "voided" if is_over else {"succeeded": "released"}.get(status, status)
+    if is_over:
         return "given_back"
     return "withdrawn" if status == "succeeded" or _was_withdrawn(refund) else status
 
@@ -181,7 +185,7 @@ def _details(envelope: Object, subject: Object, seen: ProviderEvent, move: Move)
         told["released_minor"] = _released(subject) or None
     if move == "capture_total" and seen.type == "charge.captured":
         told["released_minor"] = _released(subject)
-    if move in ("refunded", "refund_reversed"):
+    if move in ("refunded", "refund_reversed", "refund_voided", "released"):
         told["made_at"] = _made_at(envelope, subject, seen.type)
     if subject.get("object") == "dispute" and _dispute_sums(subject)[0]:
         told["is_total"] = True

@@ -45,6 +45,12 @@ SINGLE_ONES_ONLY = [
     new("refund.created", "re_b", "succeeded", 20, 1000, made=20),
     new("refund.failed", "re_a", "failed", 30, made=10),
 ]
+PENDING_IN_THE_TOTAL_AND_VOIDED = [
+    PAID,
+    total(4000, 10),
+    stripe_event("refund.created", refund(4000, "pending", balance_transaction=None, created=BEGAN + 10), 10),
+    stripe_event("refund.failed", refund(4000, "failed", balance_transaction=None, created=BEGAN + 10), 90),
+]
 TOTAL_FALLS_WITHOUT_A_WORD = [PAID, total(4000, 10), total(1500, 20)]
 UPDATED_DOWNWARDS = [
     PAID,
@@ -63,6 +69,7 @@ UPDATED_DOWNWARDS = [
         (AGAIN_AFTER_A_FAILURE, 3000),
         (BOTH_KINDS, 7000),
         (SINGLE_ONES_ONLY, 9000),
+        (PENDING_IN_THE_TOTAL_AND_VOIDED, 10000),
         (TOTAL_FALLS_WITHOUT_A_WORD, 8500),
         (UPDATED_DOWNWARDS, 10000),
     ],

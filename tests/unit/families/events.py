@@ -8,7 +8,16 @@ from tasks.webhooks.facts import Deposit
 from worker.providers.port import Move, ProviderEvent
 
 PROVIDER = "sandbox"
-MONEY = {"captured", "capture_total", "refunded", "refund_total", "chargeback", "returned"}
+MONEY = {
+    "captured",
+    "capture_total",
+    "refunded",
+    "refund_total",
+    "refund_voided",
+    "released",
+    "chargeback",
+    "returned",
+}
 
 
 def event(

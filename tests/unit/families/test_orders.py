@@ -62,8 +62,9 @@ def histories(draw: st.DrawFn) -> History:
         if sum(history.refunds.values()) + amount <= history.captured:
             known = set(history.refunds)
             history.refund(amount, singly=singly, total=total)
-            made |= dict.fromkeys(set(history.refunds) - known, history.second)
-        if history.refunds and draw(st.booleans()):
+            for part in set(history.refunds) - known:
+                made[part] = history.second
+        if draw(st.booleans()) and history.refunds:
             history.second += draw(st.integers(1, 3))
             part = draw(st.sampled_from(sorted(history.refunds)))
             history.give_back(part, made=made[part])

@@ -36,6 +36,8 @@ EVENTS: dict[str, ProviderEvent] = {
     "refund_total 100": event("refund_total", 100),
     "refund_total 0": event("refund_total", 0, sequence=10),
     "refund_reversed": event("refund_reversed", part="ref-1"),
+    "refund_voided 40": event("refund_voided", 40, "ref-3"),
+    "released 40": event("released", 40, "ref-4"),
     "chargeback 100": event("chargeback", 100, "cb-2"),
     "chargeback 115": event("chargeback", 115, "cb-2"),
     "chargeback_reversed": event("chargeback_reversed"),

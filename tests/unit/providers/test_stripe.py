@@ -146,8 +146,22 @@ def test_events_of_a_refund(type_: str, status: str, moves: list[str | None]) ->
             assert event.made_at == 1795000100
 
 
-@pytest.mark.parametrize("status", ["succeeded", "pending", "failed", "canceled"])
-@pytest.mark.parametrize("changes", [{"balance_transaction": None}, {"charge": None, "payment_intent": None}])
+@pytest.mark.parametrize(
+    ("status", "move"),
+    [
+        ("failed", "refund_voided"),
+        ("canceled", "refund_voided"),
+        ("succeeded", "released"),
+        ("pending", None),
+    ],
+)
+def test_a_refund_without_balance_transaction_moved_nothing(status: str, move: str | None) -> None:
+    event = parsed("refund.updated", "stripe_refund", status=status, balance_transaction=None)
+    assert (event.move, event.part_id, event.problem) == (move, REFUND if move else None, None)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "canceled"])
+@pytest.mark.parametrize("changes", [{"charge": None, "payment_intent": None}])
 def test_a_refund_that_moved_nothing_of_a_charge_is_no_move(status: str, changes: dict[str, Any]) -> None:
     event = parsed("refund.updated", "stripe_refund", status=status, **changes)
     assert (event.move, event.problem, event.refusal) == (None, None, None)
