@@ -189,7 +189,7 @@ def _details(item: Mapping[str, Any], seen: ProviderEvent, capture: Capture) -> 
         raise fields.NotUnderstood("eventCode is not a name, or success is neither true nor false")
     if seen.type.split(":")[0] not in KNOWN_CODES:
         return {"refusal": "unknown_event_type"}
-    row = MOVES[capture].get(_row(item, seen))
+    row = MOVES[capture].get(_row(item, seen, capture))
     amount = fields.child(item, "amount")
     if row is None or _is_card_check(seen, amount):
         return {}
@@ -207,11 +207,14 @@ def _is_card_check(seen: ProviderEvent, amount: Mapping[str, Any]) -> bool:
     return seen.type == "AUTHORISATION:true" and fields.count(amount.get("value")) == 0
 
 
-def _row(item: Mapping[str, Any], seen: ProviderEvent) -> str:
-    """The key in MOVES. Which of the two CANCEL_OR_REFUND became, only additionalData says."""
+def _row(item: Mapping[str, Any], seen: ProviderEvent, capture: Capture) -> str:
+    """The key in MOVES. Which of the two CANCEL_OR_REFUND became, only additionalData says, which is not signed: where
+    the money is ours with the authorisation, both take it back."""
     if seen.type != "CANCEL_OR_REFUND:true":
         return seen.type
     action = fields.child(item, "additionalData").get("modification.action")
+    if action is None and capture == "automatic":
+        action = "refund"
     if action not in ("cancel", "refund"):
         raise fields.NotUnderstood("modification.action is neither cancel nor refund")
     return f"{seen.type}:{action}"

@@ -217,3 +217,64 @@ def test_a_reversed_refund_comes_back_and_a_failed_one_never_left(adyen: Story) 
     assert adyen.wallet == 6000
     adyen.hear(refund("REFUNDED_REVERSED", "REFUND0000000001"))
     assert (adyen.wallet, adyen.settled()) == (10000, True)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_refused_attempts_and_their_closed_offers_end_nothing_that_was_paid(
+    adyen: Story, order: tuple[int, ...]
+) -> None:
+    told = [
+        adyen_item("AUTHORISATION", "ATTEMPT000000001", success="false"),
+        AUTHORISED,
+        adyen_item(
+            "AUTHORISATION", "ATTEMPT000000001", success="false", eventDate="2026-11-30T10:00:00+01:00"
+        ),
+        adyen_item("OFFER_CLOSED", "ATTEMPT000000001"),
+    ]
+    adyen.hear(*(told[n] for n in order))
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (10000, "captured", True)
+
+
+@pytest.mark.parametrize("action", ["refund", "cancel", None])
+def test_what_is_cancelled_or_refunded_goes_back_whichever_it_became(
+    adyen: Story, action: str | None
+) -> None:
+    """Which of the two it became is not signed, and the same for the wallet of an automatic account."""
+    data = {} if action is None else {"modification.action": action}
+    adyen.hear(
+        AUTHORISED,
+        adyen_item("MANUAL_REVIEW_REJECT", PAYMENT),
+        adyen_item("CANCEL_OR_REFUND", "MODIFIED00000001", original=PAYMENT, additionalData=data),
+        adyen_item("REFUND", "REFUND0000000001", original=PAYMENT, success="false"),
+    )
+    assert (adyen.wallet, adyen.settled()) == (0, True)
+
+
+def test_a_capture_that_is_refused_changes_nothing(adyen_by_hand: Story) -> None:
+    story = adyen_by_hand
+    refused = adyen_item("CAPTURE", "CAPTURE000000002", 4000, original=PAYMENT, success="false")
+    story.hear(AUTHORISED, adyen_item("CAPTURE", CAPTURE, 6000, original=PAYMENT), refused)
+    assert (story.wallet, story.settled()) == (6000, True)
+
+
+@pytest.mark.parametrize("turned", ["as told", "backwards"])
+def test_the_rest_of_an_authorisation_that_expires_ends_nothing_that_was_captured(
+    adyen_by_hand: Story, turned: str
+) -> None:
+    """Its amount is the authorised one, its id the payment's."""
+    story = adyen_by_hand
+    told = [adyen_item("CAPTURE", CAPTURE, 6000, original=PAYMENT), adyen_item("EXPIRE", PAYMENT)]
+    story.hear(AUTHORISED, *(told[::-1] if turned == "backwards" else told))
+    assert (story.wallet, story.state, story.settled()) == (6000, "captured", True)
+
+
+def test_a_partly_accepted_arbitration_takes_its_part(adyen: Story) -> None:
+    adyen.hear(
+        AUTHORISED,
+        CHARGEBACK,
+        won(DISPUTE, PAYMENT),
+        adyen_item("PREARBITRATION_OPEN", DISPUTE),
+        adyen_item("PREARBITRATION_ACCEPTED", DISPUTE, 6000, original=PAYMENT),
+        second(DISPUTE, PAYMENT, 6000),
+    )
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (4000, "charged_back", True)

@@ -210,3 +210,31 @@ def test_a_shortfall_of_the_deposit_is_made_good_before_its_owner_gets_more(stri
     assert (stripe.wallet, stripe.shortfall) == (0, -10000)
     stripe.hear(paid("ch_b", at=9), paid("ch_c", at=10))
     assert (stripe.wallet, stripe.shortfall, stripe.duplicate) == (0, 0, 10000)
+
+
+def test_three_payments_for_one_order_leave_the_owner_with_one_until_the_last_goes_back(
+    stripe: Story,
+) -> None:
+    stripe.hear(paid("ch_a"), paid("ch_b", at=1), paid("ch_c", at=2))
+    assert (stripe.wallet, stripe.duplicate) == (10000, 20000)
+    stripe.hear(refunded("ch_a", 10000, 5))
+    assert (stripe.wallet, stripe.duplicate) == (10000, 10000)
+    stripe.hear(stripe_event("charge.dispute.created", dispute(10000, -10000, charge="ch_b"), 6))
+    assert (stripe.wallet, stripe.duplicate, stripe.findings()) == (10000, 0, {})
+    stripe.hear(refunded("ch_c", 10000, 7))
+    assert (stripe.wallet, stripe.shortfall, stripe.settled()) == (0, 0, True)
+
+
+@pytest.mark.parametrize("undone", ["CANCELLATION", "REFUND"])
+@pytest.mark.parametrize("turned", ["as told", "backwards", "together"])
+def test_an_order_that_is_closed_unpaid_gives_its_payments_back(
+    adyen: Story, undone: str, turned: str
+) -> None:
+    told = [
+        adyen_item("ORDER_OPENED", "ORDER00000000001"),
+        GIFT,
+        adyen_item("ORDER_CLOSED", "ORDER00000000001", success="false"),
+        adyen_item(undone, "UNDONE0000000001", 2000, original="GIFT000000000001"),
+    ]
+    adyen.hear(*(told[::-1] if turned == "backwards" else told), together=turned == "together")
+    assert (adyen.wallet, adyen.duplicate, adyen.settled()) == (0, 0, True)

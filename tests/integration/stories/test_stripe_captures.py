@@ -11,6 +11,7 @@ from tests.unit.providers.vendors import (
     OLD_API,
     Event,
     charge,
+    dispute,
     intent,
     refund,
     stripe_event,
@@ -215,3 +216,78 @@ def test_a_debit_comes_back_that_was_spent_or_refunded_in_part(stripe: Story) ->
     stripe.hear(CAME_BACK)
     assert (stripe.wallet, stripe.shortfall) == (0, -5000)
     assert stripe.findings() == {"disputed_more_than_captured": 4000}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_released_rest_that_has_a_balance_transaction_is_no_refund_either(
+    stripe: Story, order: tuple[int, ...]
+) -> None:
+    """Stripe books the whole authorisation, and the rest back (category partial_capture_reversal)."""
+    rest = refund(4000, balance_transaction="txn_rest", created=1_790_000_001)
+    told = [
+        captured(6000, released=4000),
+        stripe_event("refund.created", rest, 1),
+        stripe_event("charge.refunded", charge(taken=6000, amount_refunded=4000), 1),
+    ]
+    stripe.hear(AUTHORISED, *(told[n] for n in order))
+    assert (stripe.wallet, stripe.settled()) == (6000, True)
+    real = refund(4000, id="re_2", balance_transaction="txn_2", created=1_790_000_900)
+    stripe.hear(stripe_event("refund.created", real, 900))
+    assert stripe.wallet == 2000
+    stripe.hear(stripe_event("charge.refunded", charge(taken=6000, amount_refunded=8000), 900))
+    assert (stripe.wallet, stripe.settled()) == (2000, True)
+
+
+def test_a_refund_between_two_captures_is_taken_once(stripe: Story) -> None:
+    stripe.hear(AUTHORISED, stripe_event("charge.updated", charge(taken=3000, captured=False), 1))
+    between = charge(taken=3000, captured=False, amount_refunded=1000)
+    stripe.hear(
+        stripe_event("refund.created", refund(1000, created=1_790_000_002), 2),
+        stripe_event("charge.refunded", between, 2),
+    )
+    assert stripe.wallet == 2000
+    stripe.hear(
+        stripe_event("charge.updated", charge(taken=7000, captured=False, amount_refunded=1000), 3),
+        stripe_event("charge.captured", charge(taken=7000, amount_refunded=1000), 4),
+    )
+    assert (stripe.wallet, stripe.settled()) == (6000, True)
+
+
+@pytest.mark.parametrize("turned", ["as told", "backwards", "together"])
+def test_a_debit_that_comes_back_as_a_dispute_and_as_a_failure_is_not_taken_twice_from_the_owner(
+    stripe: Story, turned: str
+) -> None:
+    lost = dispute(10000, -10000, status="lost", charge="py_1")
+    told = [
+        SUCCEEDED,
+        stripe_event("charge.dispute.created", lost, 100),
+        stripe_event("charge.dispute.closed", lost, 100),
+    ]
+    stripe.desk.do(
+        "wallets.credit", {"owner": "ada", "amount_minor": 5000, "currency": "EUR", "reason": "bonus"}
+    )
+    stripe.hear(*(told[::-1] if turned == "backwards" else told), together=turned == "together")
+    assert (stripe.wallet, stripe.settled()) == (5000, True)
+    stripe.hear(CAME_BACK)
+    assert (stripe.wallet, stripe.shortfall) == (5000, -10000)
+    assert stripe.findings() == {"disputed_more_than_captured": 10000}
+
+
+def test_an_unpaid_checkout_credits_nothing_and_a_paid_one_once(stripe: Story) -> None:
+    session = {
+        "id": "cs_1",
+        "object": "checkout.session",
+        "payment_status": "unpaid",
+        "payment_intent": "pi_1",
+    }
+    stripe.hear(
+        stripe_event("checkout.session.completed", session, 1),
+        stripe_event("charge.pending", charge(taken=0, status="pending"), 1),
+    )
+    assert (stripe.wallet, stripe.state) == (0, "expected")
+    stripe.hear(
+        stripe_event("charge.succeeded", charge(), 9),
+        stripe_event("checkout.session.async_payment_succeeded", session | {"payment_status": "paid"}, 9),
+        stripe_event("payment_intent.succeeded", intent("succeeded", amount_received=10000), 9),
+    )
+    assert (stripe.wallet, stripe.settled()) == (10000, True)

@@ -135,3 +135,36 @@ def test_a_refund_that_fails_after_the_money_was_spent_again_makes_suspense_good
     assert (stripe.wallet, stripe.shortfall) == (0, -3000)
     stripe.hear(new("refund.failed", "re_a", "failed", 20, made=10))
     assert (stripe.wallet, stripe.shortfall) == (1000, 0)
+
+
+def test_a_bank_refund_that_walks_backwards_is_taken_once_and_given_back_once(stripe: Story) -> None:
+    """Accepted, sent, paid, returned by the bank, and failed 45 days later."""
+
+    def told(type_: str, status: str, at: int, moved_by: str | None = "txn_1") -> Event:
+        subject = refund(10000, status, balance_transaction=moved_by, created=BEGAN + 5)
+        return stripe_event(type_, subject, at)
+
+    stripe.hear(PAID, told("refund.created", "requires_action", 5, None))
+    assert stripe.wallet == 10000
+    stripe.hear(told("refund.updated", "pending", 6), told("refund.updated", "succeeded", 7))
+    assert stripe.wallet == 0
+    stripe.hear(told("refund.updated", "requires_action", 8))
+    assert stripe.wallet == 0
+    stripe.hear(told("refund.failed", "failed", 4_000_000), told("refund.updated", "failed", 4_000_000))
+    assert (stripe.wallet, stripe.state, stripe.settled()) == (10000, "captured", True)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("kinds", ["totals", "single", "both"])
+def test_three_refunds_are_three_whatever_the_endpoint_listens_to(
+    stripe: Story, kinds: str, order: tuple[int, ...]
+) -> None:
+    amounts, sums = [1000, 500, 8500], [1000, 1500, 10000]
+    totals = [total(minor, 10 + n) for n, minor in enumerate(sums)]
+    single = [
+        new("refund.created", f"re_{n}", "succeeded", 10 + n, amounts[n], made=10 + n) for n in range(3)
+    ]
+    told = {"totals": totals, "single": single, "both": [*totals, *single]}[kinds]
+    rounds = [told[n::3] for n in order]
+    stripe.hear(PAID, *(event for one in rounds for event in one))
+    assert (stripe.wallet, stripe.state, stripe.settled()) == (0, "refunded", True)

@@ -123,7 +123,7 @@ def test_cancel_or_refund_says_which_it_became(
     "additional", [None, {}, {"modification.action": "both"}, {"modification.action": ["refund"]}]
 )
 def test_cancel_or_refund_that_does_not_say_is_a_problem(additional: Any) -> None:
-    seen = parsed(adyen_modification("CANCEL_OR_REFUND", additionalData=additional))
+    seen = parsed(adyen_modification("CANCEL_OR_REFUND", additionalData=additional), "manual")
     assert seen.problem is not None
     assert "modification.action" in seen.problem
 
