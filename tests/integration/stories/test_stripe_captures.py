@@ -291,3 +291,11 @@ def test_an_unpaid_checkout_credits_nothing_and_a_paid_one_once(stripe: Story) -
         stripe_event("payment_intent.succeeded", intent("succeeded", amount_received=10000), 9),
     )
     assert (stripe.wallet, stripe.settled()) == (10000, True)
+
+
+def test_a_later_refund_of_just_the_released_amount_is_a_refund(stripe: Story) -> None:
+    """The endpoint hears no refund object of the released rest, and no total."""
+    stripe.hear(captured(6000, released=4000))
+    real = refund(4000, id="re_2", created=1_790_000_900)
+    stripe.hear(stripe_event("refund.created", real, 900))
+    assert (stripe.wallet, stripe.settled()) == (2000, True)
