@@ -278,3 +278,9 @@ def test_a_partly_accepted_arbitration_takes_its_part(adyen: Story) -> None:
         second(DISPUTE, PAYMENT, 6000),
     )
     assert (adyen.wallet, adyen.state, adyen.settled()) == (4000, "charged_back", True)
+
+
+def test_a_second_chargeback_is_not_reversed_by_a_reversal_that_names_the_payment_alone(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, CHARGEBACK, won(DISPUTE, PAYMENT), second(DISPUTE, PAYMENT))
+    adyen.hear(won(PAYMENT))
+    assert (adyen.wallet, [job["last_error"] for job in adyen.jobs("parked")]) == (0, ["awaiting_chargeback"])

@@ -162,6 +162,9 @@ def test_a_canceled_intent_that_took_money_or_is_nobodys_ends_nothing(stripe: St
     nobodys = stripe_event("payment_intent.canceled", intent("canceled", id="pi_9", metadata={}), 2)
     stripe.hear(took, nobodys)
     assert (stripe.state, stripe.settled()) == ("expected", True)
+    stripe.hear(stripe_event("payment_intent.canceled", intent("canceled"), 3))
+    row = stripe.desk.deposit("order-1", "stripe")
+    assert (row["state"], row["object_ids"]) == ("failed", [])
 
 
 def test_a_payment_after_a_canceled_intent_is_credited(stripe: Story) -> None:
