@@ -3,7 +3,7 @@
     WebhookRefused
     ├── BadSignature     missing, malformed or wrong: nothing proves who sent it
     ├── StaleSignature   authentic, but signed more than the tolerance before or after now
-    └── MalformedEvent   not a JSON object (or not strictly: worker.providers.strict_json)
+    └── MalformedEvent   not a JSON object (worker.providers.event_json)
 
 `code` is the contract's stable code. Messages name headers, fields and limits, never what stood in them.
 """
@@ -26,8 +26,19 @@ DepositMove = Literal[
 ]
 """What an event says happened to a deposit. `refund_total` states the sum of all refunds so far."""
 
-PayoutMove = Literal["payout_submitted", "payout_paid", "payout_failed", "payout_returned"]
-"""What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back."""
+PayoutMove = Literal[
+    "payout_submitted",
+    "payout_paid",
+    "payout_failed",
+    "payout_returned",
+    "payout_reversed",
+    "payout_reversal_failed",
+]
+"""What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back.
+
+`payout_reversed`: another payout, `part_id`, has fetched the money back. `payout_reversal_failed`: that one has not, or
+not for good. `object_id` names the payout that was to be reversed.
+"""
 
 Move = DepositMove | PayoutMove
 
@@ -42,7 +53,10 @@ Refusal = Literal["other_account", "unknown_event_type", "thin_event"]
 """`other_account`: another account's money, or test mode's. `unknown_event_type`: not known whether it moves money.
 `thin_event`: Stripe's thin payload, which names an object and does not contain it."""
 
-LATER_FIELDS = frozenset({"refusal"})
+LATER_FIELDS = frozenset({"refusal", "account"})
+
+UNSIGNED = -1
+"""In place of the index of the secret that signed: nothing in the body had to be signed, and nothing takes effect."""
 
 Capture = Literal["automatic", "manual"]
 """When the money is ours: with the authorisation, or with a capture of its own."""
@@ -85,7 +99,7 @@ class ProviderEvent:
     object_id: str | None
     """The provider's id of the payment, or the payout, itself."""
     part_id: str | None
-    """Which capture, refund or chargeback of that payment."""
+    """Which capture, refund or chargeback of that payment; which reversal of that payout."""
     amount_minor: int | None
     currency: str | None
     sequence: int | None
@@ -96,12 +110,16 @@ class ProviderEvent:
     """Why a payout failed or came back, in the provider's word."""
     refusal: Refusal | None = None
     """Why an authentic event takes no effect although it was understood; `problem` says it in a sentence."""
+    account: str | None = None
+    """The provider's account that tells of a payout, where that is not our own: the payout must have gone there."""
 
     def as_args(self) -> dict[str, Any]:
         """The event as JSON-ready job arguments. Fields of LATER_FIELDS only where they say something, so that an event
         has the idempotency key that it had before they were added."""
         values = {name: getattr(self, name) for name in NAMES}
-        return {name: value for name, value in values.items() if value is not None or name not in LATER_FIELDS}
+        return {
+            name: value for name, value in values.items() if value is not None or name not in LATER_FIELDS
+        }
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> Self:

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from models.money import exponent as iso_exponent
-from worker.providers import fields, signatures
+from worker.providers import fields, ownership, signatures, stripe_thin
+from worker.providers.ownership import Ownership
 from worker.providers.port import PAYOUT_MOVES, Capture, Move, ProviderEvent
 
 ANY = "*"
@@ -93,11 +94,18 @@ def parse(
     headers: Mapping[str, str],  # noqa: ARG001 - one shape for every adapter
     *,
     capture: Capture = "automatic",  # noqa: ARG001 - each charge says itself whether it is captured
+    ours: Ownership | None = None,
 ) -> tuple[ProviderEvent, ...]:
     """The one event of an authentic body. Raises MalformedEvent."""
-    envelope = fields.json_object(body)
+    return (fields.event_of(body, lambda envelope: _event(envelope, body, ours)),)
+
+
+def _event(envelope: Mapping[str, Any], body: bytes, ours: Ownership | None) -> ProviderEvent:
+    if stripe_thin.is_thin(envelope):
+        return ownership.of_stripe(stripe_thin.event(envelope, body), envelope, ours)
     seen = _seen(envelope, body)
-    return (fields.understood(seen, lambda: _details(envelope, seen)),)
+    event = fields.understood(seen, lambda: _details(envelope, seen))
+    return ownership.of_stripe(event, envelope, ours)
 
 
 def exponent(currency: str) -> int:
@@ -119,10 +127,11 @@ def _seen(envelope: Mapping[str, Any], body: bytes) -> ProviderEvent:
 
 
 def _reference(subject: Mapping[str, Any]) -> str | None:
+    """The first that is there. One that cannot be read is none, and no reason to look at the next."""
     given = fields.child(subject, "metadata").get("reference")
-    if given is not None:
-        return fields.reference(given)
-    return fields.reference(subject.get("payment_intent")) or fields.reference(_charge_id(subject))
+    if given is None:
+        given = subject.get("payment_intent")
+    return fields.reference(_charge_id(subject) if given is None else given)
 
 
 def _charge_id(subject: Mapping[str, Any]) -> object:
