@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.http import problems
 from worker.http.doors import FACTS
-from worker.http.limits import WEBHOOK_BYTES_MAX
+from worker.http.limits import BODY_BYTES_MAX
 from worker.http.metrics import Metrics
 from worker.http.problems import Refusal
 from worker.telemetry import describe_error
@@ -80,7 +80,7 @@ class _Exchange:
         """Whether the unread rest of the body may be long, or may never come."""
         headers = dict(self._scope["headers"])
         length = headers.get(b"content-length", b"0")
-        too_long = not length.isdigit() or int(length[:20]) > WEBHOOK_BYTES_MAX
+        too_long = not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX
         return too_long or self.status == 408 or b"transfer-encoding" in headers
 
     async def _linger(self) -> None:

@@ -28,7 +28,13 @@ _PAYOUT_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/payouts/obj
     "paid": "payout_paid",  # "some payouts that fail might initially show as paid, then change to failed"
     "failed": "payout_failed",
     "canceled": "payout_failed",
-    "reversed": "payout_returned",  # no status: `reversed_by` (docs.stripe.com/api/payouts/reverse)
+    # docs.stripe.com/connect/payout-reversals: of a payout that has an `original_payout`; its own end says whether the
+    # money of that one came back
+    "reversal_pending": None,
+    "reversal_in_transit": None,
+    "reversal_paid": "payout_reversed",
+    "reversal_failed": "payout_reversal_failed",
+    "reversal_canceled": "payout_reversal_failed",
 }
 _TRANSFER_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/transfers/object: it is made at once
     "made": "payout_paid",
@@ -36,7 +42,7 @@ _TRANSFER_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/transfers
 }
 # event type -> state of its object -> move; a type or state that is not here is nothing that concerns us.
 # States: of a charge `captured` or `uncaptured`; of a refund, dispute or payout its status (`warning_*`: `inquiry`);
-# of a transfer `made` or `reversed`; of a paid payout that another one brought back `reversed`.
+# of a transfer `made` or `reversed`; of a payout that is to bring another one back `reversal_` and its status.
 # Source of the types: docs.stripe.com/api/events/types.
 MOVES: Mapping[str, Mapping[str, Move | None]] = {
     "charge.succeeded": {"captured": "captured"},  # uncaptured: authorised only, charge.captured follows
@@ -70,8 +76,10 @@ _RANKS: Mapping[str, int] = {
     "payout_paid": 1,
     "payout_failed": 2,
     "payout_returned": 3,
+    "payout_reversed": 1,
+    "payout_reversal_failed": 2,
 }
-"""The order of what is told of one payout within a second."""
+"""The order of what is told of one payout, or of one reversal, within a second."""
 
 # docs.stripe.com/currencies: zero-decimal, "special cases" (two decimals, always 00), three-decimal.
 EXPONENTS: Mapping[str, int] = (
@@ -166,7 +174,21 @@ def _payout_details(
         "sequence": created * 10 + _RANKS[move],
         "code": fields.failure_code(failed),
     }
-    return told | fields.money_of_move(move, lambda: _money(subject, move))
+    return told | fields.money_of_move(move, lambda: _money(subject, move)) | _reversal(subject, move)
+
+
+def _reversal(payout: Mapping[str, Any], move: Move) -> dict[str, Any]:
+    """The payout that is to come back is what it is about: the amount is that one's, with the other sign."""
+    if move not in ("payout_reversed", "payout_reversal_failed"):
+        return {}
+    amount = payout.get("amount")
+    positive = {**payout, "amount": abs(amount)} if isinstance(amount, int) else payout
+    about = {
+        "object_id": fields.need_identity(payout, "original_payout"),
+        "part_id": fields.need_identity(payout, "id"),
+        "code": "reversed" if move == "payout_reversed" else fields.failure_code(payout.get("failure_code")),
+    }
+    return about | fields.money_of_move(move, lambda: _money(positive, move))
 
 
 def _state(subject: Mapping[str, Any]) -> str:
@@ -181,8 +203,8 @@ def _state(subject: Mapping[str, Any]) -> str:
         raise fields.NotUnderstood(
             "data.object is neither a charge nor a transfer, nor anything with a status"
         )
-    if status == "paid" and subject.get("reversed_by"):
-        return "reversed"
+    if kind == "payout" and subject.get("original_payout") is not None:
+        return f"reversal_{status}"
     return "inquiry" if status.startswith("warning_") else status
 
 

@@ -163,9 +163,38 @@ def test_events_of_a_payout(type_: str, status: str, move: str | None, rank: int
         assert event.sequence == 17950000000 + (rank or 0)
 
 
-def test_a_paid_payout_that_another_brought_back_is_returned() -> None:
+def test_that_a_reversal_was_asked_for_says_nothing_of_the_payout() -> None:
     event = parsed("payout.updated", "stripe_payout", status="paid", reversed_by="po_LedgerbeatPayout002")
-    assert (event.move, event.sequence) == ("payout_returned", 17950000003)
+    assert (event.move, event.sequence) == ("payout_paid", 17950000001)
+
+
+@pytest.mark.parametrize(
+    ("type_", "changes", "move", "rank", "code"),
+    [
+        ("payout.paid", {"status": "paid"}, "payout_reversed", 1, "reversed"),
+        ("payout.updated", {"status": "paid"}, "payout_reversed", 1, "reversed"),
+        ("payout.failed", {"status": "failed", "failure_code": "account_closed"}, "payout_reversal_failed", 2,
+         "account_closed"),
+        ("payout.canceled", {"status": "canceled"}, "payout_reversal_failed", 2, None),
+        ("payout.created", {"status": "pending"}, None, None, None),
+        ("payout.updated", {"status": "in_transit"}, None, None, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("amount", [-2500, 2500])
+def test_the_end_of_a_reversal_is_about_the_payout_that_it_brings_back(
+    type_: str, changes: dict[str, Any], move: str | None, rank: int | None, code: str | None, amount: int
+) -> None:
+    reversing = {
+        "id": "po_Back",
+        "original_payout": "po_LedgerbeatPayout001",
+        "metadata": {},
+        "amount": amount,
+    }
+    event = parsed(type_, "stripe_payout", **(reversing | changes))
+    assert (event.move, event.problem, event.reference, event.code) == (move, None, None, code)
+    if rank is not None:
+        assert (event.object_id, event.part_id) == ("po_LedgerbeatPayout001", "po_Back")
+        assert (event.amount_minor, event.currency, event.sequence) == (2500, "EUR", 17950000000 + rank)
 
 
 @pytest.mark.parametrize(
