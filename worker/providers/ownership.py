@@ -7,7 +7,7 @@ keeps its identity and nothing else, so that nothing can come of it, and says wh
 Compared where it is read, so on every way in: the webhook door, the nightly sweep, webhooks fetched again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,7 +41,7 @@ def of_stripe(event: ProviderEvent, envelope: Mapping[str, Any], ours: Ownership
         return _of_another(event, reason)
     field = "context" if envelope.get("account") is None else "account"
     account = envelope.get(field)
-    if account is None or account in ours.accounts:
+    if account is None or _is_one_of(account, ours.accounts):
         return event
     if event.move in PAYOUT_MOVES and fields.identity(account):
         return replace(event, account=account)
@@ -59,7 +59,7 @@ def of_adyen_item(
     if reason := _other_mode("live", live, {ours.live, str(ours.live).lower()}, ours):
         return _of_another(event, reason)
     names = ours.merchant_accounts
-    if names is not None and item.get("merchantAccountCode") not in names:
+    if names is not None and not _is_one_of(item.get("merchantAccountCode"), names):
         return _of_another(event, f"merchantAccountCode is another's; {UNLISTED}")
     return event
 
@@ -80,6 +80,10 @@ def _other_mode(field: str, said: object, expected: set[Any], ours: Ownership) -
     if said is None or (isinstance(said, bool | str) and said in expected):
         return None
     return f"{field} is not as the settings of this account expect it (live = {str(ours.live).lower()})"
+
+
+def _is_one_of(name: object, names: Collection[str]) -> bool:
+    return isinstance(name, str) and name in names
 
 
 def _is_of_payouts(event: ProviderEvent) -> bool:
