@@ -20,7 +20,7 @@ from worker.sources.configured import BackfillSettings
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
-StripeAccount = Annotated[str, Field(pattern=r"^acct_[A-Za-z0-9_]{1,100}$")]
+StripeAccount = Annotated[str, Field(pattern=r"^acct_[^/\s]{1,100}$")]
 MerchantAccount = Annotated[str, Field(min_length=1, max_length=255)]
 NOTIFY_KEY_BYTES = range(24, 65)
 """As Standard Webhooks 1.0.0 asks of a symmetric secret."""
