@@ -93,6 +93,11 @@ RELEASE = text("""
 """)
 
 
+RENEW = text("""
+    UPDATE limit_reservations SET released_at = NULL WHERE payout_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+
 def resets_at(tenant: Tenant, now: datetime) -> datetime:
     """The tenant's next local midnight, in UTC; where the clocks skip midnight, the moment they do."""
     tomorrow = tenant.business_date(now) + timedelta(days=1)
@@ -121,6 +126,12 @@ def release_reservations(session: Session, payout_ids: Collection[UUID], *, now:
     """Give back what these payouts had taken of their owners' day: once, whoever asks again."""
     if payout_ids:
         session.execute(RELEASE, {"ids": sorted(payout_ids), "now": require_aware(now)})
+
+
+def renew_reservations(session: Session, payout_ids: Collection[UUID]) -> None:
+    """Take again what these payouts had given back of their owners' day, whatever is left of it: it has left."""
+    if payout_ids:
+        session.execute(RENEW, {"ids": sorted(payout_ids)})
 
 
 def _decide(

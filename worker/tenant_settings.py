@@ -3,14 +3,16 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
+from worker.providers.ownership import Ownership
 from worker.providers.records.columns import RecordsSettings, known_zone
-from worker.providers.registry import secret_problem
+from worker.providers.registry import secret_keys, secret_problem
 from worker.providers.signatures import standard_webhook_key
 from worker.setting_values import Frozen, SettingsError, explained, read_file, secret_value, secret_values
 from worker.sources.configured import BackfillSettings
@@ -18,6 +20,8 @@ from worker.sources.configured import BackfillSettings
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
+StripeAccount = Annotated[str, Field(pattern=r"^acct_[^/\s]{1,100}$")]
+MerchantAccount = Annotated[str, Field(min_length=1, max_length=255)]
 NOTIFY_KEY_BYTES = range(24, 65)
 """As Standard Webhooks 1.0.0 asks of a symmetric secret."""
 
@@ -48,6 +52,9 @@ class ProviderSettings(Frozen):
     `source_account` is the account at the provider that the money leaves (Adyen: the balance account).
 
     What was settled is asked of the provider's API, or read from files where `records` says so.
+
+    Whose events are ours: those of live mode (of test mode with `live = false`); at Stripe the account's own and those
+    of the connected accounts in `account` or `accounts`; at Adyen those of `merchant_accounts` (none: of all).
     """
 
     name: str
@@ -62,6 +69,24 @@ class ProviderSettings(Frozen):
     payouts_per_second: float | None = Field(default=None, gt=0, le=10_000)
     source_account: str | None = Field(default=None, min_length=1, max_length=255)
     records: RecordsSettings | None = None
+    live: bool = Field(default=True, strict=True)
+    account: StripeAccount | None = None
+    accounts: tuple[StripeAccount, ...] = Field(default=(), max_length=10_000)
+    merchant_accounts: tuple[MerchantAccount, ...] | None = Field(default=None, max_length=1_000)
+
+    @model_validator(mode="after")
+    def _fits_its_adapter(self) -> Self:
+        for name, adapter in (("account", "stripe"), ("accounts", "stripe"), ("merchant_accounts", "adyen")):
+            if name in self.model_fields_set and self.adapter != adapter:
+                raise ValueError(f"{name} is a setting of the adapter {adapter}")
+        return self
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Which events are ours. The connected account that is asked for records is one of ours."""
+        own = {self.account, self.source_account if self.adapter == "stripe" else None, *self.accounts}
+        names = None if self.merchant_accounts is None else frozenset(self.merchant_accounts)
+        return Ownership(self.live, frozenset(name for name in own if name), names)
 
     @property
     def pays_out(self) -> bool:
@@ -99,6 +124,7 @@ def load_tenants(path: Path, env: Mapping[str, str]) -> dict[str, TenantSettings
         raise SettingsError(f"{path}: tenants must be tables, [tenants.<name>]")
     tenants = {name: _load_tenant(name, table, path, env) for name, table in tables.items()}
     _refuse_shared_tokens(tenants, path)
+    _refuse_shared_webhook_secrets(tenants, path)
     return tenants
 
 
@@ -125,6 +151,7 @@ def _load_tenant(name: str, table: Any, path: Path, env: Mapping[str, str]) -> T
     except ValidationError as error:
         raise SettingsError(f"{path}: {explained(error, f'{where}.')}") from None
     _refuse_unsigned(tenant, f"{path}: {where}")
+    _refuse_mixed_merchants(tenant, f"{path}: {where}")
     _refuse_strangers(tenant, f"{path}: {where}")
     return tenant
 
@@ -166,6 +193,17 @@ def _refuse_unsigned(tenant: TenantSettings, where: str) -> None:
             )
 
 
+def _refuse_mixed_merchants(tenant: TenantSettings, where: str) -> None:
+    """A company's webhook tells of all its merchant accounts: of several accounts here, each must say its own."""
+    accounts = [account for account in tenant.providers.values() if account.adapter == "adyen"]
+    for account in accounts:
+        if len(accounts) > 1 and account.merchant_accounts is None:
+            raise SettingsError(
+                f"{where}.providers.{account.name}: the tenant has several accounts at Adyen: set "
+                'merchant_accounts = ["..."] for each, as Adyen spells them ([] for one that only pays out)'
+            )
+
+
 def _load_provider(name: str, table: Any, where: str, path: Path, env: Mapping[str, str]) -> ProviderSettings:
     if not PROVIDER_NAME.fullmatch(name):
         raise SettingsError(f"{path}: {where}: a provider's name is 1-31 of a-z, 0-9, _ and -")
@@ -197,3 +235,15 @@ def _refuse_shared_tokens(tenants: Mapping[str, TenantSettings], path: Path) -> 
                 raise SettingsError(f"{path}: tenants.{tenant.name}.api_tokens: at least 16 characters each")
             if seen.setdefault(value, tenant.name) != tenant.name:
                 raise SettingsError(f"{path}: tenants {seen[value]} and {tenant.name} share an API token")
+
+
+def _refuse_shared_webhook_secrets(tenants: Mapping[str, TenantSettings], path: Path) -> None:
+    """Whoever signs for one account would sign for the other. Two spellings of one key are one secret."""
+    seen: dict[bytes, str] = {}
+    for tenant in tenants.values():
+        for account in tenant.providers.values():
+            where = f"tenants.{tenant.name}.providers.{account.name}"
+            for secret in account.webhook_secrets:
+                for key in secret_keys(account.adapter, secret.get_secret_value()):
+                    if seen.setdefault(key, where) != where:
+                        raise SettingsError(f"{path}: {seen[key]} and {where} share a webhook secret")

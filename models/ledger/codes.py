@@ -26,6 +26,10 @@ def suspense_code(name: str) -> str:
     return f"suspense:{name}"
 
 
+SHORTFALL = suspense_code("shortfall")
+"""Bears what goes back and the wallet no longer has."""
+
+
 def key_part(name: str) -> str:
     """A name of a caller's inside a ledger key: its colons are escaped, so that no two effects share a key."""
     return name.replace("%", "%25").replace(":", "%3A")

@@ -123,7 +123,7 @@ LEDGER_INVARIANTS: Sequence[Invariant] = (
             FROM ledger_entries e JOIN accounts a ON a.id = e.account_id
             WHERE e.transaction_id = t.id AND a.code LIKE '%held' AND a.owner IS NOT NULL
         ) x ON true
-        WHERE t.subject LIKE 'hold:%' AND t.kind <> 'payout.returned'
+        WHERE t.subject LIKE 'hold:%' AND t.kind NOT IN ('payout.returned', 'payout.reversal_failed')
         GROUP BY t.tenant, t.subject
         HAVING count(*) FILTER (WHERE t.kind = 'hold.placed') <> 1 OR count(*) > 2
             OR (count(*) = 2 AND sum(x.held) <> 0)

@@ -13,7 +13,7 @@ from models.payouts.states import LIVE_OUTCOMES, OPEN_STATES
 STUCK_MINUTES = 10
 SHOW = "'ledgerbeat payouts show' the id"
 
-# State -> how often its hold was placed, captured, released and brought back.
+# State -> how often its hold was placed, captured, released and brought back (less what a failed reversal undid).
 SETTLED = """
     CASE p.state WHEN 'paid' THEN '1 1 0 0' WHEN 'returned' THEN '1 1 0 1'
         WHEN 'failed' THEN '1 0 1 0' WHEN 'cancelled' THEN '1 0 1 0' ELSE '1 0 0 0' END
@@ -23,7 +23,9 @@ EXPECTED_CODE = """
     CASE WHEN t.kind = 'hold.placed' AND e.amount_minor > 0 THEN 'wallet:' || p.owner || '\\:held'
         WHEN t.kind IN ('hold.captured', 'hold.released') AND e.amount_minor < 0 THEN 'wallet:' || p.owner || '\\:held'
         WHEN t.kind = 'hold.captured' THEN 'provider:' || p.provider || '\\:clearing'
-        WHEN t.kind = 'payout.returned' AND e.amount_minor < 0 THEN 'provider:' || p.provider || '\\:clearing'
+        WHEN (t.kind, e.amount_minor < 0) IN (('payout.returned', true), ('payout.reversal_failed', false))
+            THEN 'provider:' || p.provider || '\\:clearing'
+        WHEN t.kind = 'payout.reversal_failed' AND a.code = 'suspense\\:shortfall' THEN a.code
         ELSE 'wallet:' || p.owner || '\\:available' END
 """
 # State -> the outcomes of its attempts that are alive; a cooling payout may also keep a key that was not sent.
@@ -72,7 +74,8 @@ PAYOUT_INVARIANTS: Sequence[Invariant] = (
         FROM (
             SELECT tenant, subject, max(state) AS state, concat_ws(' ', count(*) FILTER (WHERE kind = 'hold.placed'),
                 count(*) FILTER (WHERE kind = 'hold.captured'), count(*) FILTER (WHERE kind = 'hold.released'),
-                count(*) FILTER (WHERE kind = 'payout.returned')) AS times
+                count(*) FILTER (WHERE kind = 'payout.returned')
+                    - count(*) FILTER (WHERE kind = 'payout.reversal_failed')) AS times
             FROM (
                 SELECT tenant, subject, kind, NULL AS state FROM ledger_transactions WHERE subject LIKE 'hold:%'
                 UNION ALL
@@ -94,8 +97,9 @@ PAYOUT_INVARIANTS: Sequence[Invariant] = (
         JOIN ledger_entries e ON e.transaction_id = t.id
         JOIN accounts a ON a.id = e.account_id
         GROUP BY p.tenant, p.id, t.id, t.kind
-        HAVING count(*) <> 2 OR bool_or(abs(e.amount_minor) <> p.amount_minor OR a.currency <> p.currency
-            OR a.code <> {EXPECTED_CODE})
+        HAVING sum(greatest(e.amount_minor, 0)) <> p.amount_minor OR bool_or(a.currency <> p.currency
+            OR a.code <> {EXPECTED_CODE} OR e.amount_minor = 0) OR count(DISTINCT a.id) <> count(*)
+            OR (count(*) <> 2 AND t.kind <> 'payout.reversal_failed')
         """,
     ),
     Invariant(

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from models.base import require_aware
 from models.changing import changed
 from models.errors import ImpossibleMove, PayoutRaced
-from models.ledger.codes import clearing_code, wallet_code
+from models.ledger.codes import SHORTFALL, clearing_code, key_part, wallet_code
 from models.ledger.holds import capture, release
 from models.ledger.outcomes import Leg, Posting, Refused
 from models.ledger.posting import post
-from models.limits import release_reservations
+from models.limits import release_reservations, renew_reservations
 from models.notifications import News, announce
 from models.notifications.announcing import ANNOUNCE_SQL, as_json
 from models.payouts.payout import PAYOUT_FIELDS, Payout
@@ -34,6 +34,9 @@ SILENT_STATES = ("sending",)
 """Not told upstream: it lasts seconds and says nothing that the caller could act on."""
 GIVEN_BACK_STATES = ("failed", "cancelled", "returned")
 """The money was proven not to be paid out: the owner's daily limit has it back."""
+REVERSAL = "reversal"
+"""In a move's `detail`: the provider's id of the reversal that brings the money back, or that has failed."""
+REVERSAL_LENGTH_MAX = 180
 SUBMITTED_LOOKUP_SECONDS = 86_400
 """The provider tells by webhook what became of a payout; what it has not told by then, it is asked for."""
 
@@ -110,8 +113,9 @@ def move(session: Session, moves: Sequence[Move], *, now: datetime, shadow: bool
     """Make these moves, at most one per payout, in the caller's transaction; the payouts as they are now, in order.
 
     `paid` captures the hold into the provider's clearing account, `failed` and `cancelled` release it, `returned`
-    after `paid` brings the money back. Raises ImpossibleMove for a move that states.MOVES does not have (a caller's
-    bug) and PayoutRaced when a payout was not locked and has changed meanwhile.
+    after `paid` brings the money back, and `paid` after `returned` takes it again: then the detail names the reversal
+    that has failed. Raises ImpossibleMove for a move that states.MOVES does not have (a caller's bug) and PayoutRaced
+    when a payout was not locked and has changed meanwhile.
     """
     if not moves:
         return []
@@ -123,6 +127,7 @@ def move(session: Session, moves: Sequence[Move], *, now: datetime, shadow: bool
     else:
         _move_alone(session, moves, standing, now)
     release_reservations(session, [p.id for p in standing if p.state in GIVEN_BACK_STATES], now=now)
+    renew_reservations(session, [one.before.id for one in moves if _is_taken_again(one)])
     return standing
 
 
@@ -153,6 +158,8 @@ def _standing(one: Move, now: datetime) -> Payout:
 def _check(one: Move) -> None:
     if one.after.state not in MOVES[one.before.state]:
         raise ImpossibleMove(f"payout {one.before.id}: {one.before.state} -> {one.after.state} is no move")
+    if _is_taken_again(one) and not one.detail.get(REVERSAL):
+        raise ImpossibleMove(f"payout {one.before.id}: returned -> paid names no reversal that has failed")
     if changed := [name for name in IMMUTABLE if getattr(one.before, name) != getattr(one.after, name)]:
         raise ImpossibleMove(f"payout {one.before.id}: a move cannot change {', '.join(changed)}")
 
@@ -222,23 +229,56 @@ def _settle(
 def _posting(one: Move, occurred_at: datetime) -> Posting | None:
     hold = one.before.hold
     match one.after.state:
+        case "paid" if _is_taken_again(one):
+            return _take_again(one, occurred_at)
         case "paid":
             to_code = clearing_code(one.before.provider)
             return capture(hold, to_code=to_code, occurred_at=occurred_at, job_id=one.job_id)
         case "failed" | "cancelled":
             return release(hold, occurred_at=occurred_at, job_id=one.job_id)
         case "returned":
-            return bring_back(one.before, occurred_at=occurred_at, job_id=one.job_id)
+            reversal = one.detail.get(REVERSAL)
+            return bring_back(one.before, occurred_at=occurred_at, job_id=one.job_id, reversal=reversal)
         case _:
             return None
 
 
-def bring_back(payout: Payout, *, occurred_at: datetime, job_id: UUID | None = None) -> Posting:
-    """The compensating transaction of a late reversal: provider's clearing -> available, once, after the capture."""
+def _is_taken_again(one: Move) -> bool:
+    return one.before.state == "returned" and one.after.state == "paid"
+
+
+def _take_again(one: Move, occurred_at: datetime) -> Posting:
+    """The reversal has failed: available -> provider's clearing, once for each reversal. Suspense bears what the wallet
+    no longer has: the payee has the money, whatever the owner did with it meanwhile."""
+    payout, reversal = one.before, str(one.detail[REVERSAL])
+    return Posting(
+        tenant=payout.tenant,
+        key=_reversal_key(payout, "reversal_failed", reversal),
+        kind="payout.reversal_failed",
+        legs=(
+            Leg(wallet_code(payout.owner), payout.currency, -payout.amount_minor, SHORTFALL),
+            Leg(clearing_code(payout.provider), payout.currency, payout.amount_minor),
+        ),
+        occurred_at=occurred_at,
+        job_id=one.job_id,
+        subject=f"hold:{payout.hold.id}",
+        requires=_reversal_key(payout, "reversed", reversal),
+    )
+
+
+def _reversal_key(payout: Payout, effect: str, reversal: str) -> str:
+    return f"hold:{payout.hold.id}:{effect}:{key_part(reversal)[:REVERSAL_LENGTH_MAX]}"
+
+
+def bring_back(
+    payout: Payout, *, occurred_at: datetime, job_id: UUID | None = None, reversal: str | None = None
+) -> Posting:
+    """The compensating transaction of a late reversal: provider's clearing -> available, once, after the capture; once
+    for each `reversal` that the provider names."""
     hold = payout.hold
     return Posting(
         tenant=payout.tenant,
-        key=f"hold:{hold.id}:returned",
+        key=_reversal_key(payout, "reversed", reversal) if reversal else f"hold:{hold.id}:returned",
         kind="payout.returned",
         legs=(
             Leg(clearing_code(payout.provider), payout.currency, -payout.amount_minor),

@@ -24,12 +24,13 @@ MOVES: Mapping[State, frozenset[State]] = {
     "in_doubt": frozenset({"submitted", "paid", "cooling", "failed"}),
     "cooling": frozenset({"sending", "cancelled", "submitted", "paid"}),
     "paid": frozenset({"returned"}),
-    "returned": frozenset(),
+    "returned": frozenset({"paid"}),
     "failed": frozenset(),
     "cancelled": frozenset(),
 }
 """State -> where it may go. `approved` and `cooling` -> `submitted`, `paid`: the provider proves, by a signed
-webhook or a look-up, that an attempt we took for not done was done after all; then it must not be sent again."""
+webhook or a look-up, that an attempt we took for not done was done after all; then it must not be sent again.
+`returned` -> `paid`: the reversal that had brought the money back has failed."""
 
 OPEN_STATES = ("awaiting_approval", "approved", "sending", "submitted", "in_doubt", "cooling")
 """Money is held."""

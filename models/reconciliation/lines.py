@@ -9,7 +9,8 @@ KIND = """
     CASE t.kind WHEN 'deposit.captured' THEN 'deposit' WHEN 'hold.captured' THEN 'payout' WHEN 'fee.booked' THEN 'fee'
         WHEN 'deposit.refunded' THEN 'refund' WHEN 'deposit.charged_back' THEN 'chargeback'
         WHEN 'deposit.refund_reversed' THEN 'refund' WHEN 'deposit.chargeback_reversed' THEN 'chargeback'
-        WHEN 'deposit.capture_reversed' THEN 'deposit' WHEN 'payout.returned' THEN 'payout' ELSE 'other' END
+        WHEN 'deposit.capture_reversed' THEN 'deposit' WHEN 'payout.returned' THEN 'payout'
+        WHEN 'payout.reversal_failed' THEN 'payout' ELSE 'other' END
 """
 
 # What the ledger moved through the provider's clearing account. A payout is known to the provider by the reference of
@@ -24,7 +25,7 @@ OURS = f"""
     JOIN ledger_entries e ON e.account_id = a.id
     JOIN ledger_transactions t ON t.id = e.transaction_id AND t.tenant = :tenant
     LEFT JOIN payout_attempts p ON p.outcome IN ('paid', 'returned') AND p.payout_id =
-        CASE WHEN t.kind IN ('hold.captured', 'payout.returned')
+        CASE WHEN t.kind IN ('hold.captured', 'payout.returned', 'payout.reversal_failed')
             AND t.subject ~ '^hold\\:[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
             THEN CAST(substr(t.subject, 6) AS uuid) END
     WHERE a.tenant = :tenant AND a.code = :clearing

@@ -42,7 +42,7 @@ def stripe_charge(
         "object": "event",
         "api_version": "2026-10-28.endive",
         "created": int(at.timestamp()),
-        "livemode": False,
+        "livemode": True,
         "pending_webhooks": 1,
         "request": {"id": None, "idempotency_key": None},
         "type": type_,
@@ -68,5 +68,5 @@ def adyen_authorisation(psp_reference: str, reference: str, amount_minor: int, *
     signed = f"{psp_reference}::LedgerbeatDemo:{reference}:{amount_minor}:EUR:AUTHORISATION:true"
     digest = hmac.new(bytes.fromhex(secret), signed.encode(), hashlib.sha256).digest()
     item["additionalData"] = {"hmacSignature": base64.b64encode(digest).decode()}
-    body = json.dumps({"live": "false", "notificationItems": [{"NotificationRequestItem": item}]})
+    body = json.dumps({"live": "true", "notificationItems": [{"NotificationRequestItem": item}]})
     return Webhook(body.encode(), {})

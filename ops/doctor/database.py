@@ -13,6 +13,7 @@ from ops.doctor.backlog import check_backlog, check_beat
 from ops.doctor.findings import Finding, first_line, ok, problem, warning
 from ops.doctor.nights import check_nights
 from ops.doctor.payouts import check_payouts
+from ops.doctor.webhooks import check_webhooks
 from worker.database import make_engine
 from worker.http.readiness import MIGRATIONS
 from worker.settings import Settings
@@ -82,6 +83,7 @@ def _looks(connection: Connection, settings: Settings) -> Iterator[Finding]:
     yield from _tenants(connection, settings)
     yield from check_beat(connection)
     yield from check_backlog(connection)
+    yield from check_webhooks(connection, settings)
     yield from check_payouts(connection, settings)
     yield from check_nights(connection, settings)
     yield from check_backfills(connection)

@@ -13,6 +13,7 @@ from models.payouts.states import LIVE_OUTCOMES, State
 from models.reconciliation import Finding
 from tasks.payouts.decisions import was_sent
 from tasks.payouts.event_rules import DUPLICATE, Advance, Decision, Ignore, decide
+from tasks.payouts.reversals import NONE, REVERSAL_MOVES, Reversals, detail_of
 from worker.providers.port import ProviderEvent
 
 NO_REASON = {"failed": "provider_failed", "returned": "provider_returned"}
@@ -41,16 +42,18 @@ class Case:
     changed: set[int] = field(default_factory=set)
     learned: bool = False
     """A newer sequence is known, without a move that would write it down."""
+    reversals: Reversals = NONE
 
     @classmethod
-    def of(cls, payout: Payout, attempts: Sequence[Attempt]) -> "Case":
-        return cls(payout, {one.attempt_no: one for one in attempts})
+    def of(cls, payout: Payout, attempts: Sequence[Attempt], reversals: Reversals = NONE) -> "Case":
+        return cls(payout, {one.attempt_no: one for one in attempts}, reversals=reversals)
 
     def hear(self, told: Told, now: datetime) -> Decision:
         """Decide, and let it take effect here."""
         attempt = self.attempts[told.attempt_no]
         attempts = list(self.attempts.values())
-        decision = decide(self.payout, attempts, attempt, told.event, patient=told.patient)
+        event, patient = told.event, told.patient
+        decision = decide(self.payout, attempts, attempt, event, patient=patient, reversals=self.reversals)
         if isinstance(decision, Advance | Ignore) and decision.finding:
             self.findings.append(_finding(self.payout, attempt, told.event, decision.finding))
         match decision:
@@ -60,9 +63,11 @@ class Case:
                     self._go(state, told, now)
             case Ignore(reason, fails=fails):
                 self.notes.append(_note(self.payout, told, reason))
+                self.reversals = self.reversals.heard(detail_of(told.event), None)
                 if fails:
                     self._set(attempt, now, outcome="failed", error_code=_code(told.event, "failed"))
-                if decision == DUPLICATE and attempt.outcome == self.payout.state:
+                own = event.move not in REVERSAL_MOVES
+                if own and decision == DUPLICATE and attempt.outcome == self.payout.state:
                     self._learn(told.event)
         return decision
 
@@ -72,6 +77,7 @@ class Case:
         self._set(attempt, now, outcome=state, error_code=_code(event, state), object_id=object_id)
         after = _after(self.payout, state, event, self._attempts_made, object_id)
         self.moves.append(_move(self.payout, after, told, now))
+        self.reversals = self.reversals.heard(detail_of(event), state)
         self.payout = replace(after, version=self.payout.version + 1)
         self.learned = False
 
@@ -112,8 +118,14 @@ def _after(
         next_lookup_at=None,
         provider_reference=object_id or payout.provider_reference,
         failure_code=_code(event, state),
-        sequence=payout.sequence if event.sequence is None else event.sequence,
+        sequence=_sequence(payout, event),
     )
+
+
+def _sequence(payout: Payout, event: ProviderEvent) -> int | None:
+    """The newest of its own events: a reversal has times of its own."""
+    own = event.sequence is not None and event.move not in REVERSAL_MOVES
+    return event.sequence if own else payout.sequence
 
 
 def _code(event: ProviderEvent, state: str) -> str | None:
@@ -129,17 +141,13 @@ def _move(before: Payout, after: Payout, told: Told, now: datetime) -> Move:
         code=after.failure_code,
         job_id=told.job_id,
         occurred_at=_occurred_at(told.event, now),
-        detail=_detail(told.event),
+        detail=detail_of(told.event),
     )
 
 
 def _note(payout: Payout, told: Told, reason: str) -> Note:
-    detail = _detail(told.event)
+    detail = detail_of(told.event)
     return Note(payout, "webhook", attempt_no=told.attempt_no, code=reason, job_id=told.job_id, detail=detail)
-
-
-def _detail(event: ProviderEvent) -> dict[str, Any]:
-    return {"event": event.event_key, "type": event.type, "sequence": event.sequence}
 
 
 def _finding(payout: Payout, attempt: Attempt, event: ProviderEvent, kind: str) -> Finding:
@@ -158,7 +166,7 @@ def _finding(payout: Payout, attempt: Attempt, event: ProviderEvent, kind: str) 
             "attempt_outcome": attempt.outcome,
             "reference": attempt.reference,
             "object_id": event.object_id,
-            **_detail(event),
+            **detail_of(event),
         },
         mark=apart,
     )

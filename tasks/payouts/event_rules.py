@@ -11,6 +11,8 @@ from typing import Any
 
 from models.payouts.payout import Attempt, Payout
 from models.payouts.states import DUE_STATES, LIVE_OUTCOMES, NOT_DONE_OUTCOMES, State
+from tasks.payouts.reversals import NONE, REVERSAL_MOVES, Reversals
+from worker.providers.payouts.destinations import account_of
 from worker.providers.port import COUNTERS_BELOW, PayoutMove, ProviderEvent
 
 
@@ -60,11 +62,17 @@ TOO_EARLY = Wait("awaiting_earlier")
 UNDECIDED = Wait("awaiting_verdict")
 """Taken after all, or told of late what was declined?"""
 
+NOT_REVERSED = Ignore("reversal_failed")
+"""The reversal came to nothing: the payee has the money, as we have it."""
+OTHER_ACCOUNT = Reject("other_account", {"cause": "account is not the one that the payout was sent to"})
+
 TAKEN = Advance(("submitted",))
 PAID = Advance(("paid",))
 FAILED = Advance(("failed",))
 TAKEN_AND_FAILED = Advance(("submitted", "failed"))
 TAKEN_BACK = Advance(("returned",), "late_reversal")
+TAKEN_BACK_IN_VAIN = Advance(("paid",), "status_mismatch")
+"""The reversal had been paid and has failed since: the payee has the money after all."""
 PAID_AND_TAKEN_BACK = Advance(("paid", "returned"), "late_reversal")
 
 RULES: Mapping[PayoutMove, Mapping[State, Decision]] = {
@@ -116,6 +124,30 @@ RULES: Mapping[PayoutMove, Mapping[State, Decision]] = {
         "failed": DUPLICATE,
         "cancelled": IMPOSSIBLE,
     },
+    "payout_reversed": {
+        "awaiting_approval": IMPOSSIBLE,
+        "approved": PAID_AND_TAKEN_BACK,
+        "sending": PAID_AND_TAKEN_BACK,
+        "submitted": PAID_AND_TAKEN_BACK,
+        "in_doubt": PAID_AND_TAKEN_BACK,
+        "cooling": PAID_AND_TAKEN_BACK,
+        "paid": TAKEN_BACK,
+        "returned": DUPLICATE,
+        "failed": IMPOSSIBLE,
+        "cancelled": IMPOSSIBLE,
+    },
+    "payout_reversal_failed": {
+        "awaiting_approval": IMPOSSIBLE,
+        "approved": PAID,
+        "sending": PAID,
+        "submitted": PAID,
+        "in_doubt": PAID,
+        "cooling": PAID,
+        "paid": NOT_REVERSED,
+        "returned": NOT_REVERSED,
+        "failed": NOT_REVERSED,
+        "cancelled": IMPOSSIBLE,
+    },
 }
 """move of the event -> state of the payout -> what happens, for the attempt that may pay"""
 
@@ -127,17 +159,22 @@ def decide(
     event: ProviderEvent,
     *,
     patient: bool = False,
+    reversals: Reversals = NONE,
 ) -> Decision:
     """The effect on `payout` of an event about `attempt`, one of its `attempts`.
 
-    `patient`: a missing event may still be waited for.
+    `patient`: a missing event may still be waited for. `reversals`: what was heard of those before.
     """
+    if event.account is not None and event.account != account_of(payout.destination):
+        return OTHER_ACCOUNT
     if None not in (attempt.object_id, event.object_id) and attempt.object_id != event.object_id:
         return OTHER_OBJECT
     if conflict := _conflict(payout, event):
         return conflict
     if has_rival(attempt, attempts):
         return _with_rival(attempt, event)
+    if event.move in REVERSAL_MOVES:
+        return _of_reversal(payout, attempt, event, reversals)
     if event.sequence is not None and payout.sequence is not None and event.sequence < payout.sequence:
         told_late = event.move == "payout_paid" and payout.state == "failed"
         return TAKEN_BACK_BEFORE if told_late else STALE
@@ -157,7 +194,14 @@ def has_rival(attempt: Attempt, attempts: Sequence[Attempt]) -> bool:
 def move_of(event: ProviderEvent) -> PayoutMove:
     """What it says of its payout. Raises ValueError for an event about something else."""
     match event.move:
-        case "payout_submitted" | "payout_paid" | "payout_failed" | "payout_returned" as move:
+        case (
+            "payout_submitted"
+            | "payout_paid"
+            | "payout_failed"
+            | "payout_returned"
+            | "payout_reversed"
+            | "payout_reversal_failed"
+        ) as move:
             return move
         case _:
             raise ValueError(f"{event.type} is nothing that a payout does")
@@ -177,6 +221,22 @@ def _with_rival(attempt: Attempt, event: ProviderEvent) -> Decision:
     if event.move == "payout_submitted" and attempt.outcome == "failed":
         return STALE
     return SUPERSEDED
+
+
+def _of_reversal(payout: Payout, attempt: Attempt, event: ProviderEvent, reversals: Reversals) -> Decision:
+    """Only a paid payout is reversed: whatever becomes of the reversal proves that it was paid."""
+    if reversals.is_stale(event):
+        return STALE
+    is_due = payout.state in DUE_STATES
+    if (attempt.outcome in NOT_DONE_OUTCOMES and not is_due) or (attempt.outcome == "failed" and is_due):
+        return IMPOSSIBLE
+    if (
+        event.move == "payout_reversal_failed"
+        and payout.state == "returned"
+        and reversals.is_undone_by(event)
+    ):
+        return TAKEN_BACK_IN_VAIN
+    return RULES[move_of(event)][payout.state]
 
 
 def _not_done(payout: Payout, attempt: Attempt, event: ProviderEvent, patient: bool) -> Decision:

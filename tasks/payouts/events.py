@@ -5,7 +5,7 @@ and the moves that this makes are written in rounds, at most one per payout in e
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -25,6 +25,7 @@ from models.tenants import Tenant
 from tasks.intake.port import Touched, Work
 from tasks.payouts.event_folding import Case, Told
 from tasks.payouts.event_rules import Advance, Decision, Ignore, Reject, Wait
+from tasks.payouts.reversals import NONE, REVERSAL_MOVES, Reversals
 from worker.providers.port import ProviderEvent
 
 PATIENCE = timedelta(seconds=60)
@@ -44,6 +45,13 @@ SAVE_SEQUENCES = text("""
     UPDATE payouts p SET sequence = n.sequence, updated_at = :now
     FROM jsonb_to_recordset(CAST(:sequences AS jsonb)) AS n (id uuid, sequence bigint)
     WHERE p.id = n.id AND p.id = ANY(CAST(:ids AS uuid[]))
+""")
+
+
+# What was heard of the payouts' own ends and of their reversals, in order.
+HEARD = text("""
+    SELECT payout_id, detail, to_state FROM payout_events
+    WHERE payout_id = ANY(CAST(:ids AS uuid[])) AND (detail ? 'move' OR to_state IS NOT NULL) ORDER BY payout_id, id
 """)
 
 
@@ -89,7 +97,11 @@ def apply_events(
     ids = {one.payout_id for one in assigned if isinstance(one, _Meant)}
     payouts = lock_payouts(session, tenant.name, ids)
     attempts = attempts_of(session, ids)
-    cases = {payout_id: Case.of(payout, attempts[payout_id]) for payout_id, payout in payouts.items()}
+    reversals = _reversals(session, work, ids)
+    cases = {
+        payout_id: Case.of(payout, attempts[payout_id], reversals.get(payout_id, NONE))
+        for payout_id, payout in payouts.items()
+    }
     outcomes: dict[int, Outcome] = {}
     for position in sorted(range(len(work)), key=lambda place: work[place].args.event.sequence or 0):
         match assigned[position]:
@@ -104,6 +116,17 @@ def apply_events(
     return [outcomes[position] for position in range(len(work))]
 
 
+def _reversals(
+    session: Session, work: Sequence[Work[Notice]], ids: Collection[UUID]
+) -> Mapping[UUID, Reversals]:
+    """What the payouts' histories say of reversals; asked only where an event is about one, which is seldom."""
+    found: dict[UUID, Reversals] = {}
+    if any(one.args.event.move in REVERSAL_MOVES for one in work):
+        for payout_id, detail, to_state in session.execute(HEARD, {"ids": sorted(ids)}):
+            found[payout_id] = found.get(payout_id, NONE).heard(detail, to_state)
+    return found
+
+
 def _assign(session: Session, tenant: str, work: Sequence[Work[Notice]]) -> list[_Assigned]:
     """The attempt that each event means: by our reference, else by the provider's id."""
     notices = [one.args for one in work]
@@ -112,7 +135,18 @@ def _assign(session: Session, tenant: str, work: Sequence[Work[Notice]]) -> list
     found = find_attempts(session, tenant, references, objects)
     named = {(one.provider, one.reference): _meant(one) for one in found}
     known = {(one.provider, one.object_id or ""): _meant(one) for one in found}
-    return [_which(notice, named, known) for notice in notices]
+    new = {(one.provider, one.reference) for one in found if one.object_id is None}
+    learned = _learned(notices, {name: meant for name, meant in named.items() if name in new})
+    return [_which(notice, named, learned | known) for notice in notices]
+
+
+def _learned(notices: Sequence[Notice], named: _Attempts) -> dict[tuple[str, str], _Meant]:
+    """The provider's ids that events of this very run tell of attempts that had none: a reversal names nothing else."""
+    return {
+        (one.provider, one.event.object_id): named[one.provider, one.event.reference]
+        for one in notices
+        if one.event.object_id and one.event.reference and (one.provider, one.event.reference) in named
+    }
 
 
 def _which(notice: Notice, named: _Attempts, known: _Attempts) -> _Assigned:
@@ -129,8 +163,11 @@ def _meant(attempt: Attempt) -> _Meant:
 
 
 def _unknown(notice: Notice) -> Outcome:
-    """Ours will be known by and by; what does not even name a reference is not ours."""
-    if notice.event.reference is None:
+    """Ours will be known by and by; what does not even name a reference is not ours.
+
+    A reversal names the payout by its id alone, which we may have yet to hear.
+    """
+    if notice.event.reference is None and notice.event.move not in REVERSAL_MOVES:
         return _ignored("not_ours")
     return Parked(
         "unknown_reference", wait_keys(notice.provider, notice.event.reference, notice.event.object_id)

@@ -21,7 +21,11 @@ from worker.http.recording import Recorded, Submission
 from worker.telemetry import describe_error
 
 BATCH_MAX = 100
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+"""Of webhooks' bodies in one transaction: each is copied a few times on its way."""
 QUEUE_MAX = 2_000
+QUEUE_BYTES_MAX = 64 * 1024 * 1024
+"""Of webhooks' bodies that wait: those of a usual size are far from it, a flood of the largest is not kept."""
 WRITERS = 3
 WAIT_SECONDS_MAX = 8.0
 BREAK_SECONDS_MAX = 1.0
@@ -78,6 +82,7 @@ class Batcher:
         self._queue_max = queue_max
         self._wait_seconds_max = wait_seconds_max
         self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
         self._listening: dict[_Waiting, None] = {}  # in the order in which they fall due
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -106,11 +111,12 @@ class Batcher:
 
     async def submit(self, submission: Submission) -> Recorded:
         """Recorded and committed. Raises NotRecorded: queue full, too long a wait, or the database said no."""
-        if len(self._queue) >= self._queue_max:
+        if len(self._queue) >= self._queue_max or self._queued_bytes > QUEUE_BYTES_MAX:
             raise NotRecorded("the queue is full")
         loop = asyncio.get_running_loop()
         waiting = _Waiting(submission, loop.create_future(), loop.time() + self._wait_seconds_max)
         self._queue.append(waiting)
+        self._queued_bytes += submission.body_bytes
         self._listening[waiting] = None
         if self._alarm is None:
             self._set_alarm()
@@ -155,11 +161,13 @@ class Batcher:
     async def _take(self) -> list[_Waiting]:
         """What waits, up to BATCH_MAX, as soon as there is any; nothing when this writer is to end."""
         while True:
-            batch: list[_Waiting] = []
-            while self._queue and len(batch) < BATCH_MAX:
+            batch, taken_bytes = list[_Waiting](), 0
+            while self._queue and len(batch) < BATCH_MAX and taken_bytes < BATCH_BYTES_MAX:
                 waiting = self._queue.popleft()
+                self._queued_bytes -= waiting.submission.body_bytes
                 if not waiting.given_up:
                     batch.append(waiting)
+                    taken_bytes += waiting.submission.body_bytes
             if batch or self._stopping:
                 return batch
             self._wake.clear()
@@ -171,6 +179,7 @@ class Batcher:
         except Unreachable:
             batch += self._queue
             self._queue.clear()
+            self._queued_bytes = 0
             log.warning("http.intake.unreachable", waiting=len(batch))
             for waiting in batch:
                 waiting.tell(NotRecorded("the database cannot be reached"))

@@ -63,6 +63,7 @@ class Sender:
     webhook_secrets: tuple[str, ...]
     account: ProviderSettings | None
     """None for a stranger: the secrets are then random, so that its signature is checked, in vain, like any other."""
+    tenant: str = ""
 
 
 class Senders:
@@ -93,7 +94,7 @@ def _sender(tenant: str, account: ProviderSettings) -> Sender:
     for value in values:
         if problem := secret_problem(account.adapter, value):
             raise SettingsError(f"tenants.{tenant}.providers.{account.name}.webhook_secrets: {problem}")
-    return Sender(account.adapter, values, account)
+    return Sender(account.adapter, values, account, tenant)
 
 
 def _random_secrets(account: ProviderSettings) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from worker.catalogue import JOBS, parse
 from worker.http.batching import Batcher, NotRecorded
 from worker.http.credentials import Caller, Tokens
 from worker.http.doors import Incoming
-from worker.http.limits import RateLimit, check_announced_length, read_body
+from worker.http.limits import BODY_BYTES_MAX, RateLimit, check_announced_length, read_body
 from worker.http.metrics import Metrics
 from worker.http.problems import Refusal, not_accepted
 from worker.http.recording import Submission
@@ -36,10 +36,10 @@ class JobDoor:
         caller = self._caller(request)
         self._rate_limit.take(caller.tenant)
         name = _known_name(request)
-        check_announced_length(request)
+        check_announced_length(request, BODY_BYTES_MAX)
         check_media_type(request)
         key = idempotency_key(request)
-        args = _checked_arguments(name, await read_body(request))
+        args = _checked_arguments(name, await read_body(request, BODY_BYTES_MAX))
         answer = await self._record(JobRequest(caller.tenant.name, name, "app", key, args))
         self._metrics.count_answer(caller.tenant.name, name, answer)
         return _members(request, answer)

@@ -11,6 +11,9 @@ from worker.http.problems import Refusal, rate_limited
 from worker.settings import TenantSettings
 
 BODY_BYTES_MAX = 256 * 1024
+"""Of a job."""
+WEBHOOK_BYTES_MAX = 1024 * 1024
+"""Providers send what they have: objects with all their parts, a hundred items at once."""
 BODY_SECONDS_MAX = 10.0
 BURST_SECONDS = 2.0
 
@@ -42,36 +45,36 @@ class RateLimit:
         bucket.tokens -= 1.0
 
 
-def check_announced_length(request: Incoming) -> None:
+def check_announced_length(request: Incoming, bytes_max: int) -> None:
     """Refuses by Content-Length, before a byte is read. Raises Refusal(body_too_large)."""
     announced = request.headers.get("content-length", "0")
-    if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > BODY_BYTES_MAX:
-        raise _too_large()
+    if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > bytes_max:
+        raise _too_large(bytes_max)
 
 
-async def read_body(request: Incoming) -> bytes:
+async def read_body(request: Incoming, bytes_max: int) -> bytes:
     """The body, read with a limit on bytes and time. Raises Refusal(body_too_large, request_timeout)."""
     if request.scope.get(COMPLETE):
-        return await _read(request)
+        return await _read(request, bytes_max)
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
-            return await _read(request)
+            return await _read(request, bytes_max)
     except TimeoutError:
         raise Refusal("request_timeout", f"The body did not arrive within {BODY_SECONDS_MAX:g} s.") from None
 
 
-async def _read(request: Incoming) -> bytes:
+async def _read(request: Incoming, bytes_max: int) -> bytes:
     body = bytearray()
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise Refusal("request_timeout", "The connection was closed before the body was complete.")
         body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            raise _too_large()
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
         if not message.get("more_body", False):
             return bytes(body)
 
 
-def _too_large() -> Refusal:
-    return Refusal("body_too_large", f"A body of at most {BODY_BYTES_MAX} bytes is expected.")
+def _too_large(bytes_max: int) -> Refusal:
+    return Refusal("body_too_large", f"A body of at most {bytes_max} bytes is expected.")

@@ -44,6 +44,12 @@ class Metrics:
             ["tenant", "provider", "index"],
             registry=registry,
         )
+        self.unsigned = Counter(
+            "ledgerbeat_webhook_unsigned",
+            "Notifications without a signature that move no money: answered, and nothing kept",
+            ["tenant", "provider"],
+            registry=registry,
+        )
         self.jobs = Counter(
             "ledgerbeat_http_jobs", "Jobs answered", ["tenant", "name", "answer"], registry=registry
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 from worker.catalogue import JOBS
 from worker.catalogue.describe import example, json_schema
-from worker.http.limits import BODY_BYTES_MAX
+from worker.http.limits import BODY_BYTES_MAX, WEBHOOK_BYTES_MAX
 from worker.http.problems import KINDS, MEDIA_TYPE, Refusal, document
 
 DESCRIPTION = (
@@ -122,7 +122,8 @@ def _webhook_paths() -> dict[str, Any]:
         for name, value in (("tenant", "acme"), ("provider", "sandbox"))
     ]
     received = {
-        "description": "Kept, and a job recorded for each event; duplicate says that all were there before",
+        "description": "Kept, and a job recorded for each event; duplicate says that all were there before. "
+        "Nothing is received where nothing had to be signed: an Adyen report notice without a signature",
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/Webhook"},
@@ -135,7 +136,11 @@ def _webhook_paths() -> dict[str, Any]:
         "tags": ["webhooks"],
         "summary": "A provider's webhook: the raw body, signed as that provider signs.",
         "parameters": parameters,
-        "requestBody": {"required": True, "content": {"*/*": {"schema": {}}}},
+        "requestBody": {
+            "required": True,
+            "description": f"At most {WEBHOOK_BYTES_MAX} bytes",
+            "content": {"*/*": {"schema": {}}},
+        },
         "responses": {"202": received, **_problems(WEBHOOK_CODES)},
     }
     return {"/v1/webhooks/{tenant}/{provider}": {"post": operation}}

@@ -40,6 +40,11 @@ class Submission:
         """Whose it is: all of it is one tenant's."""
         return self.delivery.tenant if self.delivery else self.requests[0].tenant
 
+    @property
+    def body_bytes(self) -> int:
+        """What its body takes in memory; that of a job is small and counts as nothing."""
+        return len(self.delivery.body) if self.delivery else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:

@@ -10,12 +10,12 @@ from worker.http.batching import Batcher, NotRecorded
 from worker.http.credentials import Sender, Senders
 from worker.http.doors import Incoming
 from worker.http.jobs import rejection
-from worker.http.limits import check_announced_length, read_body
+from worker.http.limits import WEBHOOK_BYTES_MAX, check_announced_length, read_body
 from worker.http.metrics import Metrics
 from worker.http.problems import Refusal, not_accepted
 from worker.http.recording import Delivery, Submission
 from worker.providers.event_keys import event_job_key
-from worker.providers.port import ProviderEvent, WebhookRefused
+from worker.providers.port import UNSIGNED, ProviderEvent, WebhookRefused
 from worker.providers.registry import Received, receive
 
 
@@ -31,15 +31,23 @@ class WebhookDoor:
         """The number of events, once they are durable; every other answer is a Refusal."""
         tenant, provider = request.segments(2)
         sender = self._senders.sender(tenant, provider)
-        check_announced_length(request)
-        body, now = await read_body(request), datetime.now(UTC)
+        check_announced_length(request, WEBHOOK_BYTES_MAX)
+        body, now = await read_body(request, WEBHOOK_BYTES_MAX), datetime.now(UTC)
         received = _verified(sender, request, body, now)
+        if received.secret_index == UNSIGNED:
+            return self._pass_over(sender)
         self._metrics.count_secret(tenant, provider, received.secret_index)
         request.facts.update(tenant=tenant, provider=provider, events=len(received.events))
         answers = await self._record(submission(tenant, provider, received, body, now))
         for answer in answers:
             self._metrics.count_answer(tenant, PROVIDER_EVENT, answer)
         return _members(request, answers)
+
+    def _pass_over(self, sender: Sender) -> dict[str, Any]:
+        """Nothing in it moves money and nothing says who sent it: nothing is kept. A stranger gets the same answer."""
+        if sender.account is not None:
+            self._metrics.unsigned.labels(sender.tenant, sender.account.name).inc()
+        return {"received": 0, "duplicate": False}
 
     async def _record(self, webhook: Submission) -> Sequence[Accepted | Rejected]:
         try:
@@ -70,8 +78,9 @@ def _job(tenant: str, provider: str, event: ProviderEvent) -> JobRequest:
 
 def _verified(sender: Sender, request: Incoming, body: bytes, now: datetime) -> Received:
     capture = sender.account.capture if sender.account else "automatic"
+    ours = sender.account.ownership if sender.account else None
     try:
-        return receive(sender.adapter, sender.webhook_secrets, request.headers, body, now, capture)
+        return receive(sender.adapter, sender.webhook_secrets, request.headers, body, now, capture, ours)
     except WebhookRefused as refused:
         challenge = {"WWW-Authenticate": "Signature"} if refused.code != "malformed_json" else None
         raise Refusal(refused.code, str(refused), headers=challenge) from None

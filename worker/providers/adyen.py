@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from models.money import exponent as iso_exponent
-from worker.providers import fields, signatures
-from worker.providers.port import Capture, MalformedEvent, Move, ProviderEvent
+from worker.providers import adyen_items, fields, ownership, signatures
+from worker.providers.ownership import Ownership
+from worker.providers.port import Capture, Move, ProviderEvent
 
-ITEMS_MAX = 100
 TRANSFER = "balancePlatform.transfer."
 
 Part = Literal["own", "payment", "second", "none"]
@@ -129,17 +129,27 @@ def verify(
     """Index of the secret that signed. Raises BadSignature, MalformedEvent."""
     if _is_balance_platform(headers):
         return signatures.verify_adyen_payload(secrets, headers, body)
-    return signatures.verify_adyen_items(secrets, _items(body))
+    return adyen_items.verify(secrets, adyen_items.read(body))
 
 
 def parse(
-    body: bytes, headers: Mapping[str, str], *, capture: Capture = "automatic"
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    capture: Capture = "automatic",
+    ours: Ownership | None = None,
 ) -> tuple[ProviderEvent, ...]:
-    """The events of an authentic body, one for each item. Raises MalformedEvent."""
+    """The events of an authentic body, one for each item that is signed. Raises MalformedEvent."""
     if _is_balance_platform(headers):
-        return (_balance_platform_event(fields.json_object(body), body),)
-    keyed = ((item, fields.unidentified_key(body, position)) for position, item in enumerate(_items(body)))
-    return tuple(_notification_event(item, key, capture) for item, key in keyed)
+        return fields.events_of(body, lambda envelope: (_transfer_event(envelope, body, ours),))
+    notification = adyen_items.read(body)
+
+    def event(place: int, item: Mapping[str, Any]) -> ProviderEvent:
+        key = fields.unidentified_key(body, place)
+        found = fields.identified(key, lambda: _notification_event(item, key, capture))
+        return ownership.of_adyen_item(found, notification.live, item, ours)
+
+    return tuple(event(place, item) for place, item in notification.signed())
 
 
 def exponent(currency: str) -> int:
@@ -149,17 +159,6 @@ def exponent(currency: str) -> int:
 
 def _is_balance_platform(headers: Mapping[str, str]) -> bool:
     return signatures.has_header(headers, "hmacsignature")
-
-
-def _items(body: bytes) -> list[Mapping[str, Any]]:
-    wrappers = fields.json_object(body).get("notificationItems")
-    if not isinstance(wrappers, list) or len(wrappers) > ITEMS_MAX:
-        raise MalformedEvent(f"notificationItems is not a list of at most {ITEMS_MAX} items.")
-    items = [wrapper.get("NotificationRequestItem") for wrapper in wrappers if isinstance(wrapper, dict)]
-    objects = [item for item in items if isinstance(item, dict)]
-    if len(objects) != len(wrappers):
-        raise MalformedEvent("A notification item is not an object in NotificationRequestItem.")
-    return list(objects)
 
 
 def _notification_event(item: Mapping[str, Any], fallback_key: str, capture: Capture) -> ProviderEvent:
@@ -222,6 +221,10 @@ def _row(item: Mapping[str, Any], seen: ProviderEvent, capture: Capture) -> str:
 
 def _part_id(part: Part, psp_reference: str, payment: str | None) -> str | None:
     return {"own": psp_reference, "payment": payment, "second": f"{psp_reference}:2", "none": None}[part]
+
+
+def _transfer_event(envelope: Mapping[str, Any], body: bytes, ours: Ownership | None) -> ProviderEvent:
+    return ownership.of_balance_platform(_balance_platform_event(envelope, body), envelope, ours)
 
 
 def _balance_platform_event(envelope: Mapping[str, Any], body: bytes) -> ProviderEvent:

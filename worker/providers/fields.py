@@ -12,8 +12,10 @@ from typing import Any
 
 from models.money import BIGINT_MAX, UnknownCurrency
 from models.money import exponent as iso_exponent
-from worker.providers.port import MalformedEvent, ProviderEvent
-from worker.providers.strict_json import StrictJsonError, loads_strict
+from worker.providers.event_json import NotUnderstood as NotUnderstood
+from worker.providers.event_json import TooDeep
+from worker.providers.event_json import json_object as json_object
+from worker.providers.port import ProviderEvent
 
 NEEDS_AMOUNT = frozenset(
     {
@@ -35,21 +37,6 @@ _ID = re.compile(r"[!-~]{1,200}")
 _LABEL = re.compile(r"[\w.:\[\]-]{1,100}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class NotUnderstood(ValueError):
-    """An authentic event lacks what its move needs. The message names the field, not its content."""
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object. Raises MalformedEvent."""
-    try:
-        value = loads_strict(body)
-    except StrictJsonError as error:
-        raise MalformedEvent(str(error)) from None
-    if not isinstance(value, dict):
-        raise MalformedEvent("The body is not a JSON object.")
-    return value
 
 
 def child(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -149,6 +136,34 @@ def unidentified_key(body: bytes, position: int = 0) -> str:
     """The identity of an event that brought none: what it says, and where in the body."""
     suffix = f":{position}" if position else ""
     return f"sha256:{hashlib.sha256(body).hexdigest()}{suffix}"
+
+
+def events_of(
+    body: bytes, read: Callable[[Mapping[str, Any]], tuple[ProviderEvent, ...]]
+) -> tuple[ProviderEvent, ...]:
+    """The events of a body that was signed as a whole, by `read`. Raises MalformedEvent: it is no JSON object."""
+    key = unidentified_key(body)
+    try:
+        envelope = json_object(body)
+    except TooDeep as reason:
+        return (unreadable(key, reason),)
+    try:
+        return read(envelope)
+    except NotUnderstood as reason:
+        return (unreadable(key, reason),)
+
+
+def identified(key: str, read: Callable[[], ProviderEvent]) -> ProviderEvent:
+    """The event by `read`; one with a problem, known by `key`, where not even what identifies it can be read."""
+    try:
+        return read()
+    except NotUnderstood as reason:
+        return unreadable(key, reason)
+
+
+def unreadable(key: str, reason: Exception) -> ProviderEvent:
+    """An authentic event of which nothing is known but its bytes."""
+    return event(key, "unknown", problem=f"unknown: {reason}")
 
 
 def understood(seen: ProviderEvent, details: Callable[[], Mapping[str, Any]]) -> ProviderEvent:

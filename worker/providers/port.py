@@ -3,7 +3,7 @@
     WebhookRefused
     ├── BadSignature     missing, malformed or wrong: nothing proves who sent it
     ├── StaleSignature   authentic, but signed more than the tolerance before or after now
-    └── MalformedEvent   not a JSON object (or not strictly: worker.providers.strict_json)
+    └── MalformedEvent   not a JSON object (worker.providers.event_json)
 
 `code` is the contract's stable code. Messages name headers, fields and limits, never what stood in them.
 """
@@ -37,8 +37,19 @@ when its money came back, and `voided` when it never left, though a total may ha
 money that was taken back from us, as a whole or in part.
 """
 
-PayoutMove = Literal["payout_submitted", "payout_paid", "payout_failed", "payout_returned"]
-"""What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back."""
+PayoutMove = Literal[
+    "payout_submitted",
+    "payout_paid",
+    "payout_failed",
+    "payout_returned",
+    "payout_reversed",
+    "payout_reversal_failed",
+]
+"""What an event says happened to a payout: taken by the provider, money gone, never gone, or gone and come back.
+
+`payout_reversed`: another payout, `part_id`, has fetched the money back. `payout_reversal_failed`: that one has not, or
+not for good. `object_id` names the payout that was to be reversed.
+"""
 
 Move = DepositMove | PayoutMove
 
@@ -53,7 +64,10 @@ Refusal = Literal["other_account", "unknown_event_type", "thin_event"]
 """`other_account`: another account's money, or test mode's. `unknown_event_type`: not known whether it moves money.
 `thin_event`: Stripe's thin payload, which names an object and does not contain it."""
 
-LATER_FIELDS = frozenset({"refusal", "released_minor", "made_at", "is_total"})
+LATER_FIELDS = frozenset({"refusal", "account", "released_minor", "made_at", "is_total"})
+
+UNSIGNED = -1
+"""In place of the index of the secret that signed: nothing in the body had to be signed, and nothing takes effect."""
 
 Capture = Literal["automatic", "manual"]
 """When the money is ours: with the authorisation, or with a capture of its own."""
@@ -96,7 +110,7 @@ class ProviderEvent:
     object_id: str | None
     """The provider's id of the payment, or the payout, itself."""
     part_id: str | None
-    """Which capture, refund or chargeback of that payment."""
+    """Which capture, refund or chargeback of that payment; which reversal of that payout."""
     amount_minor: int | None
     currency: str | None
     sequence: int | None
@@ -113,6 +127,8 @@ class ProviderEvent:
     """True where `amount_minor` is all that came back so far of a chargeback, not only what this event adds."""
     refusal: Refusal | None = None
     """Why an authentic event takes no effect although it was understood; `problem` says it in a sentence."""
+    account: str | None = None
+    """The provider's account that tells of a payout, where that is not our own: the payout must have gone there."""
 
     def as_args(self) -> dict[str, Any]:
         """The event as JSON-ready job arguments. Fields of LATER_FIELDS only where they say something, so that an event

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from worker.providers import fields, signatures
+from worker.providers.ownership import Ownership
 from worker.providers.port import PAYOUT_MOVES, BadSignature, Capture, Move, ProviderEvent
 
 # Source of every row: the contract's section "The sandbox provider".
@@ -33,11 +34,15 @@ def parse(
     headers: Mapping[str, str],
     *,
     capture: Capture = "automatic",  # noqa: ARG001 - one shape for every adapter; a deposit is captured at once
+    ours: Ownership | None = None,  # noqa: ARG001 - it has one account, and one mode
 ) -> tuple[ProviderEvent, ...]:
     """The one event of an authentic body. Raises MalformedEvent."""
-    envelope = fields.json_object(body)
+    return fields.events_of(body, lambda envelope: (_event(envelope, body, headers),))
+
+
+def _event(envelope: Mapping[str, Any], body: bytes, headers: Mapping[str, str]) -> ProviderEvent:
     seen = _seen(envelope, _sent_id(headers) or fields.unidentified_key(body))
-    return (fields.understood(seen, lambda: _details(envelope, seen)),)
+    return fields.understood(seen, lambda: _details(envelope, seen))
 
 
 def _sent_id(headers: Mapping[str, str]) -> str | None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from worker.providers import fields, signatures, stripe_payments
+from worker.providers import fields, ownership, signatures, stripe_payments, stripe_thin
+from worker.providers.ownership import Ownership
 from worker.providers.port import Capture, Move, ProviderEvent
 from worker.providers.stripe_money import exponent as exponent
 
@@ -20,14 +21,21 @@ _PAYOUT_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/payouts/obj
     "paid": "payout_paid",  # "some payouts that fail might initially show as paid, then change to failed"
     "failed": "payout_failed",
     "canceled": "payout_failed",
-    "reversed": "payout_returned",  # no status: `reversed_by` (docs.stripe.com/api/payouts/reverse)
+    # docs.stripe.com/connect/payout-reversals: of a payout that has an `original_payout`; its own end says whether the
+    # money of that one came back
+    "reversal_pending": None,
+    "reversal_in_transit": None,
+    "reversal_paid": "payout_reversed",
+    "reversal_failed": "payout_reversal_failed",
+    "reversal_canceled": "payout_reversal_failed",
 }
 _TRANSFER_STATES: Mapping[str, Move | None] = {  # docs.stripe.com/api/transfers/object: it is made at once
     "made": "payout_paid",
     "reversed": "payout_returned",
 }
 # event type -> state of its object -> move; a state that is not here is nothing that concerns us.
-# States: of a payout its status, of one that another one brought back `reversed`; of a transfer `made` or `reversed`.
+# States: of a payout its status, of one that is to bring another one back `reversal_` and its status; of a transfer
+# `made` or `reversed`.
 # Source of the types: docs.stripe.com/api/events/types.
 MOVES: Mapping[str, Mapping[str, Move | None]] = {
     "payout.created": _PAYOUT_STATES,
@@ -44,8 +52,10 @@ _RANKS: Mapping[str, int] = {
     "payout_paid": 1,
     "payout_failed": 2,
     "payout_returned": 3,
+    "payout_reversed": 1,
+    "payout_reversal_failed": 2,
 }
-"""The order of what is told of one payout within a second."""
+"""The order of what is told of one payout, or of one reversal, within a second."""
 
 TYPES = frozenset(stripe_payments.MOVES) | frozenset(MOVES)
 """The events that may move money of ours."""
@@ -75,7 +85,7 @@ OTHER_FAMILIES = frozenset((
     "issuing_transaction", "mandate", "payment_link", "payment_method", "person", "plan", "price", "product",
     "promotion_code", "quote", "radar", "reporting", "reserve", "review", "setup_intent", "sigma", "source",
     "subscription_schedule", "tax", "tax_rate", "terminal", "test_helpers", "three_d_secure", "topup",
-    "treasury", "v2",
+    "treasury",
 ))  # fmt: skip
 
 secret_key = signatures.stripe_key
@@ -91,10 +101,23 @@ def parse(
     headers: Mapping[str, str],  # noqa: ARG001 - one shape for every adapter
     *,
     capture: Capture = "automatic",  # noqa: ARG001 - each charge says itself whether it is captured
+    ours: Ownership | None = None,
 ) -> tuple[ProviderEvent, ...]:
-    """The one event of an authentic body. Raises MalformedEvent."""
-    envelope = fields.json_object(body)
-    seen = _seen(envelope, body)
+    """The one event of an authentic body; two, where it tells of the end of something that may not be known to have
+    begun. Raises MalformedEvent."""
+    return fields.events_of(body, lambda envelope: _events(envelope, body, ours))
+
+
+def _events(envelope: Mapping[str, Any], body: bytes, ours: Ownership | None) -> tuple[ProviderEvent, ...]:
+    if stripe_thin.is_thin(envelope):
+        return (ownership.of_stripe(stripe_thin.event(envelope, body), envelope, ours),)
+    *earlier, last = (
+        ownership.of_stripe(one, envelope, ours) for one in _read(envelope, _seen(envelope, body))
+    )
+    return (last,) if last.refusal else (*earlier, last)
+
+
+def _read(envelope: Mapping[str, Any], seen: ProviderEvent) -> tuple[ProviderEvent, ...]:
     if seen.type in stripe_payments.MOVES:
         return stripe_payments.payment_events(envelope, seen)
     if not _is_known(seen.type):
@@ -117,10 +140,11 @@ def _seen(envelope: Mapping[str, Any], body: bytes) -> ProviderEvent:
 
 
 def _reference(subject: Mapping[str, Any]) -> str | None:
+    """The first that is there. One that cannot be read is none, and no reason to look at the next."""
     given = fields.child(subject, "metadata").get("reference")
-    if given is not None:
-        return fields.reference(given)
-    return fields.reference(subject.get("payment_intent")) or fields.reference(_charge_id(subject))
+    if given is None:
+        given = subject.get("payment_intent")
+    return fields.reference(_charge_id(subject) if given is None else given)
 
 
 def _charge_id(subject: Mapping[str, Any]) -> object:
@@ -153,7 +177,21 @@ def _payout_details(
         "sequence": created * 10 + _RANKS[move],
         "code": fields.failure_code(failed),
     }
-    return told | fields.money_of_move(move, lambda: _money(subject))
+    return told | fields.money_of_move(move, lambda: _money(subject)) | _reversal(subject, move)
+
+
+def _reversal(payout: Mapping[str, Any], move: Move) -> dict[str, Any]:
+    """The payout that is to come back is what it is about: the amount is that one's, with the other sign."""
+    if move not in ("payout_reversed", "payout_reversal_failed"):
+        return {}
+    amount = payout.get("amount")
+    positive = {**payout, "amount": abs(amount)} if isinstance(amount, int) else payout
+    about = {
+        "object_id": fields.need_identity(payout, "original_payout"),
+        "part_id": fields.need_identity(payout, "id"),
+        "code": "reversed" if move == "payout_reversed" else fields.failure_code(payout.get("failure_code")),
+    }
+    return about | fields.money_of_move(move, lambda: _money(positive))
 
 
 def _state(subject: Mapping[str, Any]) -> str:
@@ -162,9 +200,7 @@ def _state(subject: Mapping[str, Any]) -> str:
         return _transfer_state(subject)
     if kind != "payout" or not isinstance(status := subject.get("status"), str):
         raise fields.NotUnderstood("data.object is neither a transfer nor a payout with a status")
-    if status == "paid" and subject.get("reversed_by"):
-        return "reversed"
-    return status
+    return status if subject.get("original_payout") is None else f"reversal_{status}"
 
 
 def _transfer_state(transfer: Mapping[str, Any]) -> str:

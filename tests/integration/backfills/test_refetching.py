@@ -168,19 +168,20 @@ def test_webhooks_that_come_meanwhile_are_not_doubled(refetch: Refetch) -> None:
     refetch.stripe.check_credited()
 
 
-def test_an_event_that_is_none_is_set_aside_with_its_text(refetch: Refetch) -> None:
+def test_an_event_that_cannot_be_understood_becomes_the_dead_job_of_its_webhook(refetch: Refetch) -> None:
     events = refetch.stripe.sells(40)
-    bad = captured(20) | {
+    bad = captured(20)
+    bad |= {
         "id": "evt_half_a_letter",
-        "data": {"object": {"metadata": {"reference": "\ud800"}}},
+        "data": {"object": bad["data"]["object"] | {"metadata": {"reference": "\ud800"}}},
     }
     refetch.stripe.server.rows.append(bad)
     dry, run = refetch.run(dry_run=True), refetch.run()
-    assert counts(dry) == counts(run) == ("done", 41, 40, 0, 0, 1)
-    [row] = set_aside(refetch.hands.transaction, run.id)
-    assert (row.code, row.state) == ("malformed_event", "open")
-    assert "evt_half_a_letter" in row.raw
-    assert refetch.stripe.heard() == names(events)
+    assert counts(dry) == counts(run) == ("done", 41, 41, 0, 0, 0)
+    refetch.stripe.desk.drain()
+    [job] = refetch.stripe.desk.rows("SELECT result ->> 'code' AS code FROM jobs WHERE state = 'dead'")
+    assert job["code"] == "malformed_event"
+    assert refetch.stripe.heard() == names(events) | {"evt_half_a_letter"}
 
 
 def test_an_event_that_cannot_be_applied_stops_none_of_the_others(

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from models.tenants import set_paused
 from tests.factories import job_rows
@@ -12,7 +13,7 @@ from tests.integration.http.problems import check
 from tests.integration.http.requests import CREDIT, SANDBOX, captured, credit, job_headers, signed
 from tests.integration.http.serving import GLOBEX_TOKEN, serving, settings
 from worker.database import Transaction
-from worker.http.limits import BODY_BYTES_MAX
+from worker.http.limits import BODY_BYTES_MAX, WEBHOOK_BYTES_MAX
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 255, "a key, with spaces ~!"])
@@ -41,8 +42,27 @@ def test_head_is_answered_where_get_is(client: httpx.Client) -> None:
 def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_read(client: httpx.Client) -> None:
     at_the_limit = json.dumps(credit()).encode().ljust(BODY_BYTES_MAX)
     assert client.post(CREDIT, content=at_the_limit, headers=job_headers()).status_code == 202
-    for path, headers in ((CREDIT, job_headers()), (SANDBOX, {})):
-        check(client.post(path, content=at_the_limit + b" ", headers=headers), 413, "body_too_large")
+    check(client.post(CREDIT, content=at_the_limit + b" ", headers=job_headers()), 413, "body_too_large")
+
+
+def test_a_webhook_may_be_a_mebibyte_and_not_a_byte_more(
+    client: httpx.Client, transaction: Transaction
+) -> None:
+    body = captured().ljust(WEBHOOK_BYTES_MAX)
+    assert len(body) == 1024 * 1024
+    assert client.post(SANDBOX, content=body, headers=signed(body)).status_code == 202
+    [kept] = kept_bodies(transaction)
+    assert kept == body
+    for content in (body + b" ", iter([body, b" "])):
+        check(client.post(SANDBOX, content=content, headers=signed(body)), 413, "body_too_large")
+    assert len(job_rows(transaction)) == 1
+
+
+def kept_bodies(transaction: Transaction) -> list[bytes]:
+    with transaction() as session:
+        return [
+            bytes(body) for body in session.execute(text("SELECT body FROM webhook_deliveries")).scalars()
+        ]
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def test_a_chunked_body_is_counted_while_it_is_read(client: httpx.Client) -> None:
-    for path in (CREDIT, SANDBOX):
-        response = client.post(path, content=chunks(64), headers=job_headers())
+    for path, kibibytes in ((CREDIT, 64), (SANDBOX, 256)):
+        response = client.post(path, content=chunks(kibibytes), headers=job_headers())
         check(response, 413, "body_too_large")
         assert response.headers["connection"] == "close"
 

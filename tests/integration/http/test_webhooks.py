@@ -117,10 +117,10 @@ def test_stripe_signs_in_its_own_way(client: httpx.Client, transaction: Transact
 
 def test_each_item_of_an_adyen_notification_is_a_job(client: httpx.Client, transaction: Transaction) -> None:
     items = [adyen_item("psp-1", "order-1"), adyen_item("psp-2", "order-2")]
-    body = json.dumps({"live": "false", "notificationItems": items}).encode()
+    body = json.dumps({"live": "true", "notificationItems": items}).encode()
     first = client.post("/v1/webhooks/acme/adyen", content=body)
     assert (first.status_code, first.json()) == (202, {"received": 2, "duplicate": False})
-    alone = json.dumps({"live": "false", "notificationItems": items[:1]}).encode()
+    alone = json.dumps({"live": "true", "notificationItems": items[:1]}).encode()
     assert client.post("/v1/webhooks/acme/adyen", content=alone).json() == {"received": 1, "duplicate": True}
     assert [row["args"]["reference"] for row in job_rows(transaction)] == ["order-1", "order-2"]
     assert {row["delivery_id"] for row in job_rows(transaction)} == {deliveries(transaction)[0].id}
@@ -129,7 +129,7 @@ def test_each_item_of_an_adyen_notification_is_a_job(client: httpx.Client, trans
 def test_a_forged_item_among_genuine_ones_spoils_all(client: httpx.Client, transaction: Transaction) -> None:
     items = [adyen_item("psp-1", "order-1"), adyen_item("psp-2", "order-2")]
     items[1]["NotificationRequestItem"]["amount"]["value"] = 999_999
-    body = json.dumps({"live": "false", "notificationItems": items}).encode()
+    body = json.dumps({"live": "true", "notificationItems": items}).encode()
     response = client.post("/v1/webhooks/acme/adyen", content=body)
     assert (response.status_code, response.json()["code"]) == (401, "bad_signature")
     assert job_rows(transaction) == deliveries(transaction) == []

@@ -50,6 +50,7 @@ class Histories:
     transaction: Transaction
     now: datetime
     tenant: str = "acme"
+    destination: str = "ba_1"
 
     def fund(self, owner: str = "ada", amount_minor: int = 100_000) -> None:
         posted(self.transaction, credit(owner, amount_minor, f"fund:{uuid4().hex}", tenant=self.tenant))
@@ -61,7 +62,7 @@ class Histories:
     def request(self, owner: str = "ada", amount_minor: int = 500, *, waits: bool = False) -> UUID:
         """An admitted payout: `approved`, or `awaiting_approval` when it waits."""
         args = {"owner": owner, "amount_minor": amount_minor, "currency": "EUR", "provider": "sandbox",
-                "destination": "ba_1", "requested_by": "shop"}  # fmt: skip
+                "destination": self.destination, "requested_by": "shop"}  # fmt: skip
         [payout_id] = accept_jobs(
             self.transaction, [job_request("payouts.request", args, tenant=self.tenant)], now=self.now
         )
@@ -72,7 +73,7 @@ class Histories:
             ]
             payout = Payout(
                 id=payout_id, tenant=self.tenant, owner=owner, amount_minor=amount_minor, currency="EUR",
-                provider="sandbox", destination="ba_1", state="awaiting_approval" if waits else "approved",
+                provider="sandbox", destination=self.destination, state="awaiting_approval" if waits else "approved",
                 requested_by="shop", business_date=tenant.business_date(self.now), requested_at=self.now,
                 next_attempt_at=None if waits else self.now,
             )  # fmt: skip

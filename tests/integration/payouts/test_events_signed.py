@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -39,9 +40,11 @@ def sandbox(payout_id: UUID, step: int, status: str) -> Signed:
 
 
 def stripe(payout_id: UUID, step: int, status: str) -> Signed:
-    reversed_ = {"status": "paid", "reversed_by": "po_2"} if status == "returned" else {"status": status}
-    metadata = {"reference": attempt_reference(payout_id, 1)}
-    changes = {"amount": AMOUNT, "metadata": metadata, **reversed_}
+    changes: dict[str, Any] = {"amount": AMOUNT, "status": status}
+    changes["metadata"] = {"reference": attempt_reference(payout_id, 1)}
+    if status == "returned":  # by another payout, which knows only the id of ours
+        ours = shapes.fixture("stripe_payout")["id"]
+        changes = {"id": "po_2", "original_payout": ours, "amount": -AMOUNT, "status": "paid", "metadata": {}}
     event = json.loads(shapes.stripe_body("payout.updated", "stripe_payout", **changes))
     body = shapes.encoded(event | {"id": f"evt_{payout_id.hex}_{step}", "created": shapes.UNIX_NOW})
     return body, shapes.stripe_headers(body)

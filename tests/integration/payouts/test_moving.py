@@ -64,6 +64,7 @@ def moved(cashier: Cashier, payout_id: UUID, goal: State, **others: Any) -> Payo
     with cashier.transaction() as session:
         before = lock_payouts(session, cashier.tenant, [payout_id])[payout_id]
         after = dated(before, goal, cashier)
+        others.setdefault("detail", {"reversal": "po_back"} if "returned" in (before.state, goal) else {})
         [payout] = move(session, [Move(before, after, "test", **others)], now=cashier.now)
     return payout
 
@@ -203,7 +204,8 @@ def test_the_money_comes_back_at_most_once(cashier: Cashier) -> None:
     payout_id = bring(cashier, "returned")
     with cashier.transaction() as session:
         payout = lock_payouts(session, "acme", [payout_id])[payout_id]
-    posting = bring_back(payout, occurred_at=cashier.now)
+    posting = bring_back(payout, occurred_at=cashier.now, reversal="po_back")
+    assert posting.key != bring_back(payout, occurred_at=cashier.now).key
     [row] = cashier.rows("SELECT idempotency_key FROM ledger_transactions WHERE kind = 'payout.returned'")
     assert row["idempotency_key"] == posting.key
     assert posting.requires == payout.hold.settled_key

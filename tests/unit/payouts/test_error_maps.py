@@ -67,7 +67,8 @@ def test_only_a_wrong_account_stops_the_provider() -> None:
 
 def test_stripes_payout_statuses_mean_the_same_in_an_answer_and_in_an_event() -> None:
     in_events = {
-        status: str(move).removeprefix("payout_") for status, move in MOVES["payout.updated"].items()
+        status: str(move).removeprefix("payout_")
+        for status, move in MOVES["payout.updated"].items()
+        if not status.startswith("reversal_")  # of another payout, which no answer of ours is about
     }
-    del in_events["reversed"]  # no status of Stripe's: `reversed_by`, which answers read as well
     assert dict(stripe_objects.PAYOUT_STATUSES) == in_events

@@ -12,7 +12,7 @@ from worker.settings import ProviderSettings, SettingsError
 
 
 def account(adapter: Literal["sandbox", "stripe", "adyen"], **more: Any) -> ProviderSettings:
-    given = {"api_key": SecretStr("k"), "webhook_secrets": (SecretStr("x"),)} | more
+    given: dict[str, Any] = {"api_key": SecretStr("k"), "webhook_secrets": (SecretStr("x"),)} | more
     return ProviderSettings(name="main", adapter=adapter, **given)
 
 

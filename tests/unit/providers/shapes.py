@@ -70,7 +70,7 @@ def adyen_signed(item: dict[str, Any], secret: str = ADYEN_SECRET) -> dict[str, 
 
 def adyen_body(*items: dict[str, Any]) -> bytes:
     wrapped = [{"NotificationRequestItem": item} for item in items]
-    return encoded({"live": "false", "notificationItems": wrapped})
+    return encoded({"live": "true", "notificationItems": wrapped})
 
 
 def adyen_payload_headers(body: bytes, secret: str = ADYEN_SECRET) -> dict[str, str]:

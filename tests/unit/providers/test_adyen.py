@@ -19,7 +19,7 @@ from tests.unit.providers.shapes import (
     encoded,
     fixture,
 )
-from worker.providers import adyen
+from worker.providers import adyen, adyen_items
 from worker.providers.port import BadSignature, Capture, MalformedEvent, ProviderEvent
 
 PAYMENT, OWN = "LBPAYMENT0000001", "LBMODIFICATION01"
@@ -84,7 +84,7 @@ def test_each_event_has_its_move(
     event: str, automatic: tuple[str | None, str | None], manual: tuple[str | None, str | None], boolean: bool
 ) -> None:
     code, success = event.split(":")
-    item = adyen_modification(code, success == "true" if boolean else success)
+    item = adyen_signed(adyen_modification(code, success == "true" if boolean else success))
     for capture, (move, part_id) in (("automatic", automatic), ("manual", manual)):
         seen = parsed(item, "manual" if capture == "manual" else "automatic")
         assert (seen.move, seen.part_id, seen.problem) == (move, part_id, None)
@@ -147,7 +147,7 @@ def test_a_code_in_no_list_is_said_to_be_unknown(code: str, success: str) -> Non
 
 @pytest.mark.parametrize("code", sorted(adyen.OTHER_CODES))
 def test_a_code_that_moves_no_money_is_known(code: str) -> None:
-    event = parsed(adyen_item(code))
+    event = parsed(adyen_signed(adyen_item(code)))
     assert (event.move, event.problem, event.refusal) == (None, None, None)
 
 
@@ -259,9 +259,9 @@ class TestVerify:
 
     def test_too_many_items_are_refused_before_their_signatures_cost_anything(self) -> None:
         signed = adyen_signed(adyen_item())
-        assert adyen.verify([ADYEN_SECRET], {}, adyen_body(*[signed] * adyen.ITEMS_MAX), NOW) == 0
+        assert adyen.verify([ADYEN_SECRET], {}, adyen_body(*[signed] * adyen_items.ITEMS_MAX), NOW) == 0
         with pytest.raises(MalformedEvent):
-            adyen.verify([ADYEN_SECRET], {}, adyen_body(*[signed] * (adyen.ITEMS_MAX + 1)), NOW)
+            adyen.verify([ADYEN_SECRET], {}, adyen_body(*[signed] * (adyen_items.ITEMS_MAX + 1)), NOW)
 
     @pytest.mark.parametrize(
         "body",

@@ -190,7 +190,7 @@ def test_a_time_is_read_in_utc_or_not_at_all(occurred_at: object, read: str | No
     assert (event.occurred_at, event.move) == (read, "captured")
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"text"', b"\xff", b'{"id":1,"id":2}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"text"', b"\xff", b"{"])
 def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedEvent):
         sandbox.parse(body, HEADERS)

@@ -1,15 +1,16 @@
 """Stripe's payouts and transfers as its API tells them, and where our destinations lead. Pure; no SDK."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from worker.providers.payouts import amounts
+from worker.providers.payouts.destinations import DESTINATION
 from worker.providers.payouts.port import Found, NotFound, ObjectStatus, Sighting, Unsure
 from worker.providers.payouts.reading import child, safe_code, safe_id
 
-# docs.stripe.com/api/payouts/object#payout_object-status; what is in no row proves nothing
+# docs.stripe.com/api/payouts/object#payout_object-status; what is in no row proves nothing. `reversed_by` says that a
+# reversal was asked for, not that it was paid: its own events say what becomes of it.
 PAYOUT_STATUSES: Mapping[str, ObjectStatus] = {
     "pending": "submitted",
     "in_transit": "submitted",
@@ -17,11 +18,6 @@ PAYOUT_STATUSES: Mapping[str, ObjectStatus] = {
     "failed": "failed",
     "canceled": "failed",
 }
-
-_DESTINATION = re.compile(
-    r"(?P<transfer>acct_\w{1,100})|((?P<account>acct_\w{1,100})/)?((?P<external>(ba|card)_\w{1,100})|default)",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class Way:
 
 def way_to(destination: str) -> Way | None:
     """The parts of a destination; None when it is none of ours."""
-    found = _DESTINATION.fullmatch(destination)
+    found = DESTINATION.fullmatch(destination)
     return Way(found["transfer"], found["account"], found["external"]) if found else None
 
 
@@ -69,7 +65,7 @@ def reference_of(row: Mapping[str, Any]) -> object:
 
 def seen(row: Mapping[str, Any], reference: str, way: Way) -> Found | Unsure:
     object_id, amount, currency = safe_id(row.get("id")), row.get("amount"), str(row.get("currency")).upper()
-    status = _transfer_status(row) if way.transfer else _payout_status(row)
+    status = _transfer_status(row) if way.transfer else PAYOUT_STATUSES.get(str(row.get("status")))
     if object_id is None or status is None or type(amount) is not int or reference_of(row) != reference:
         return Unsure("unreadable_answer")
     try:
@@ -78,12 +74,6 @@ def seen(row: Mapping[str, Any], reference: str, way: Way) -> Found | Unsure:
         return Unsure("unreadable_answer")
     code = "canceled" if row.get("status") == "canceled" else safe_code(row.get("failure_code"), "")
     return Found(object_id, status, amount_minor, currency, code or None)
-
-
-def _payout_status(payout: Mapping[str, Any]) -> ObjectStatus | None:
-    """`reversed_by`: another payout brought this one back (docs.stripe.com/api/payouts/reverse)."""
-    status = PAYOUT_STATUSES.get(str(payout.get("status")))
-    return "returned" if status == "paid" and payout.get("reversed_by") else status
 
 
 def _transfer_status(transfer: Mapping[str, Any]) -> ObjectStatus | None:

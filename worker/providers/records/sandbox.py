@@ -7,8 +7,10 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from worker.providers.payouts.reading import json_answer, retry_after
+from worker.providers.event_json import NotUnderstood, json_object
+from worker.providers.payouts.reading import retry_after
 from worker.providers.payouts.wire import Wire
+from worker.providers.port import MalformedEvent
 from worker.providers.records import cells
 from worker.providers.records.asking import PAGE_BYTES_MAX, Asking, Patience, TryLater
 from worker.providers.records.cells import Unreadable
@@ -48,7 +50,7 @@ class SandboxRecords:
         for row in self._rows("/records", window):
             try:
                 found: Record | BadRow = _record(row)
-            except Unreadable as reason:
+            except (Unreadable, NotUnderstood) as reason:
                 found = BadRow(None, shown(row), str(reason))
             yield found
 
@@ -80,11 +82,19 @@ class SandboxRecords:
         if reply.status != 200:
             hint = "; check its api_key" if reply.status in (401, 403) else ""
             raise asking.failed(f"http_{reply.status}{hint}")
-        page = json_answer(reply.body)
-        rows, cursor = page.get("data"), page.get("next_cursor", "")
+        rows, cursor = _page(reply.body)
         if not isinstance(rows, list) or not (cursor is None or (isinstance(cursor, str) and cursor)):
             raise TryLater("unreadable_answer")
         return rows, cursor
+
+
+def _page(body: bytes) -> tuple[object, object]:
+    """The rows and the cursor. What one row's text holds is no reason not to read the others."""
+    try:
+        page = json_object(body)
+        return page.get("data"), page.get("next_cursor", "")
+    except (MalformedEvent, NotUnderstood):
+        return None, ""
 
 
 def _record(row: object) -> Record:
