@@ -162,7 +162,7 @@ def _dispute_sums(dispute: Object) -> tuple[int, int]:
     if len(amounts) != len(rows):
         raise fields.NotUnderstood("a balance transaction of the dispute has no amount")
     out, back = -sum(one for one in amounts if one < 0), sum(one for one in amounts if one > 0)
-    if out == 0 or {row.get("currency") for row in rows} == {dispute.get("currency")}:
+    if out == 0 or all(row.get("currency") == dispute.get("currency") for row in rows):
         return out, back
     disputed = fields.count(dispute.get("amount")) or 0
     return disputed, disputed * min(back, out) // out

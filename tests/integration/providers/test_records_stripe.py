@@ -190,7 +190,7 @@ def test_a_listed_event_is_the_same_job_as_its_webhook() -> None:
         server.rows, told = [event(1)], at(server)
         (listed,) = missed_events(told, DAY.since, DAY.until)
     ((key, seen),) = listed.read(told)
-    assert (seen.move, seen.reference) == ("captured", "order-1")
+    assert (seen.move, seen.reference) == ("capture_total", "order-1")
     assert key == key_at_the_door(told, Received(0, stripe_webhooks.parse(body, {})), body)
 
 
