@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 
-from worker.providers.records.columns import RecordsSettings, known_zone
+from worker.files.times import known_zone
+from worker.providers.records.columns import RecordsSettings
 from worker.providers.registry import secret_problem
 from worker.providers.signatures import standard_webhook_key
 from worker.setting_values import Frozen, SettingsError, explained, read_file, secret_value, secret_values
