@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from worker.files.errors import SourceFailed
 
 DIGEST_ROWS_MAX = 5_000_000
-"""Rows of one file that are told apart: eight bytes each while their digests are compared."""
+"""Rows of one file that are told apart: sixteen bytes each while their digests are compared."""
+BUCKETS = 64
+"""Digests are compared part by part, since a list of all of them would be several times as large."""
 
 Cells = Sequence[str]
 ReadId = Callable[[str, str], str]
@@ -74,19 +76,22 @@ def digest_maker(digest_of: tuple[str, ...], at: Mapping[str, int]) -> Callable[
 
 def equal_rows(digests: Iterable[tuple[str, int]], name: str) -> EqualRows:
     """Of (digest, line) of every row of a file. Raises SourceFailed for more than DIGEST_ROWS_MAX."""
-    shorts, lines = array("Q"), array("Q")
-    for digest, line in digests:
-        if len(lines) >= DIGEST_ROWS_MAX:
+    buckets = [(array("Q"), array("Q")) for _ in range(BUCKETS)]
+    for number, (digest, line) in enumerate(digests):
+        if number >= DIGEST_ROWS_MAX:
             raise SourceFailed(
                 f"{name} has more than {DIGEST_ROWS_MAX:,} rows without an id: split it, by days for one"
             )
-        shorts.append(_short(digest))
+        short = _short(digest)
+        shorts, lines = buckets[short % BUCKETS]
+        shorts.append(short)
         lines.append(line)
-    repeated = _repeated(shorts)
     found: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
-    for short, line in zip(shorts, lines, strict=True):
-        if short in repeated:
-            found[short].append(line)
+    for shorts, lines in buckets:
+        repeated = _repeated(shorts)
+        for short, line in zip(shorts, lines, strict=True):
+            if short in repeated:
+                found[short].append(line)
     return EqualRows(dict(found))
 
 
