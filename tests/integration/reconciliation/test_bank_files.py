@@ -1,12 +1,16 @@
 """An account that is a folder of files and nothing else: a bank's, without an adapter, webhooks or an API."""
 
+import os
 from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tests.integration.repair.commands import Ran, Run, runner
 from worker.database import Transaction
+from worker.resources import sync_settings
+from worker.settings import load_settings
 
 CONFIG = """
 [tenants.acme]
@@ -66,8 +70,6 @@ def night(run: Run, *more: object) -> Ran:
 
 
 def fees(transaction: Transaction) -> list[int]:
-    from sqlalchemy import text
-
     with transaction() as session:
         found = session.execute(
             text(
@@ -103,9 +105,11 @@ def test_three_payments_whose_ids_a_spreadsheet_made_one_are_three_bad_rows(run:
     assert (told["records"], told["bad_rows"]) == (1, 3)
 
 
-def test_nothing_is_paid_out_through_it_and_nothing_is_asked_of_it(run: Run, folder: Path) -> None:
-    (folder / "2026-11-20.csv").write_text(HEADER + PLAIN)
-    night(run)
+def test_nothing_is_paid_out_through_it_and_nothing_is_asked_of_it(
+    run: Run, transaction: Transaction
+) -> None:
+    with transaction() as session:
+        sync_settings(session, load_settings(os.environ))
     listed = run("providers", "list", "--json")
     [bank] = listed.json if isinstance(listed.json, list) else listed.json["providers"]
     assert (bank["provider"], bank["adapter"], bank["enabled"]) == ("bank", "files", False)
