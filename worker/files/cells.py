@@ -50,9 +50,14 @@ def text(value: str, column: str) -> str | None:
         return None
     if len(value) > TEXT_LENGTH_MAX or not value.isprintable():
         raise Unreadable(f"{column} is not a printable text of at most {TEXT_LENGTH_MAX} characters")
+    return value
+
+
+def reference(value: str, column: str) -> str | None:
+    """The same of an id in a file, which a spreadsheet may have had. Raises Unreadable."""
     if is_mangled(value):
         raise Unreadable(mangled(column))
-    return value
+    return text(value, column)
 
 
 def need_text(value: str, column: str) -> str:

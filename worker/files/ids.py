@@ -36,7 +36,7 @@ class EqualRows:
         return 1 if found is None or line is None else bisect_left(found, line) + 1
 
 
-NONE_EQUAL = EqualRows({})
+NO_EQUAL_ROWS = EqualRows({})
 
 
 def id_maker(
@@ -68,8 +68,8 @@ def digest_maker(digest_of: tuple[str, ...], at: Mapping[str, int]) -> Callable[
     places = [at[column] for column in digest_of]
 
     def digest(cells: Cells) -> str:
-        told = "".join(f"{len(cells[here])}:{cells[here]}" for here in places)
-        return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        text = "".join(f"{len(cells[here])}:{cells[here]}" for here in places)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     return digest
 

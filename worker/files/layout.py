@@ -1,4 +1,4 @@
-"""How a file is written: its letters, its lines, its numbers and its times. Told by people, for nights and backfills.
+"""How a file is written: its letters, its lines, its numbers and its times, for nights and backfills alike.
 
 Nothing is guessed from a file: what a mapping does not say is refused where a row needs it.
 """
@@ -41,27 +41,27 @@ def printable(word: str) -> str:
     return word
 
 
-def _one_or_more(told: Any) -> Any:
-    if isinstance(told, str):
-        return (told,)
-    if not isinstance(told, list | tuple):
+def _one_or_more(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
         raise ValueError("a column, or a list of columns, was expected")  # noqa: TRY004 - pydantic's own
-    return told
+    return value
 
 
 Column = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
-ColumnsTold = Annotated[
+ColumnNames = Annotated[
     tuple[Column, ...],
     Field(min_length=1, max_length=10, strict=False),
     BeforeValidator(_one_or_more),
-    PlainSerializer(lambda told: told[0] if len(told) == 1 else list(told)),
+    PlainSerializer(lambda names: names[0] if len(names) == 1 else list(names)),
 ]
 """A column, or a list of several."""
 
 
-def flat(*told: str | Sequence[str] | None) -> tuple[str, ...]:
-    """All the columns that are told, each once."""
-    names = ((one,) if isinstance(one, str) else one or () for one in told)
+def flat(*columns: str | Sequence[str] | None) -> tuple[str, ...]:
+    """All the columns that are named, each once."""
+    names = ((one,) if isinstance(one, str) else one or () for one in columns)
     return tuple(dict.fromkeys(name for several in names for name in several))
 
 
@@ -99,7 +99,7 @@ class Layout(BaseModel):
             raise ValueError(f'digest_of needs {name} = "{DIGEST}"')
 
 
-def wrong_debit(layout: Layout) -> str:
+def debit_rule(layout: Layout) -> str:
     """What a column of debits must have, said to whoever has the other."""
     if layout.debit_sign == "plus":
         return "each is without a minus; set debit_sign = 'minus' for debits that carry one"

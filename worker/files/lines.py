@@ -15,7 +15,7 @@ KEPT_BYTES = 16 * 1024
 """Of a line that is too long."""
 
 
-class Readable(Protocol):
+class ByteStream(Protocol):
     """Bytes that come one block after the other."""
 
     def read(self, size: int, /) -> bytes:
@@ -39,7 +39,7 @@ def size_of(line: bytes) -> int:
 class Lines:
     """The lines from where `file` stands. `end` is b"\\n" or b"\\r"; `delimiter` is that of the cells."""
 
-    def __init__(self, file: Readable, end: bytes, delimiter: bytes) -> None:
+    def __init__(self, file: ByteStream, end: bytes, delimiter: bytes) -> None:
         self._file = file
         self.end = end
         self.delimiter = delimiter

@@ -41,13 +41,13 @@ _EXACT = re.compile(r"([+-]?)(\d{1,19})(?:\.(\d+))?", re.ASCII)
 _GAP = f"[{SPACES}]*"
 _UNIT = rf"[^0-9()+\-\u2212.,{SPACES}]*"
 _SIGN = r"[+\-\u2212]?"
-_DRESSED = re.compile(
+_DECORATED = re.compile(
     rf"(?P<open>\(?){_GAP}(?P<sign>{_SIGN}){_GAP}(?P<before>{_UNIT}){_GAP}(?P<second>{_SIGN}){_GAP}"
     rf"(?P<number>[0-9](?:[0-9.,{APOSTROPHES}{SPACES}]*[0-9])?){_GAP}"
     rf"(?P<behind>{_SIGN}){_GAP}(?P<unit>{_UNIT}){_GAP}(?P<last>{_SIGN}){_GAP}(?P<close>\)?)"
 )
 _OUTSIDE = re.compile(rf"(?P<before>{_UNIT}){_GAP}(?P<inside>\(.*\)){_GAP}(?P<unit>{_UNIT})")
-DRESSED_LENGTH_MAX = 64
+DECORATED_LENGTH_MAX = 64
 
 MoneyReader = Callable[[str, str, str], int]
 """(text, currency, column) -> minor units of either sign. Raises Unreadable."""
@@ -65,7 +65,7 @@ def money_reader(layout: Layout) -> MoneyReader:
             return _typed(value, places, column, is_major=numbers.is_major)
         if (found := numbers.plain.fullmatch(value)) is not None:
             return numbers.minor(found[1] == "-", found[2], found[3] or "", places, column)
-        is_minus, number = _undressed(value, currency, column)
+        is_minus, number = _undecorated(value, currency, column)
         whole, part = numbers.parts(number, column)
         return numbers.minor(is_minus, whole, part, places, column)
 
@@ -80,7 +80,7 @@ class _Numbers:
         self.is_major = layout.unit == "major"
         self.has_groups = bool(layout.thousands_separator)
         self.plain = re.compile(rf"([+-]?)(\d{{1,19}})(?:{mark}(\d{{1,18}}))?", re.ASCII)
-        self._separators = _alike(layout.thousands_separator)
+        self._separators = _equivalents(layout.thousands_separator)
         group = f"[{re.escape(self._separators)}]" if self._separators else "(?!)"
         self._grouped = re.compile(rf"(\d{{1,3}}(?:{group}\d{{3}})+)(?:{mark}(\d{{0,18}}))?", re.ASCII)
 
@@ -115,7 +115,7 @@ class _Numbers:
         return part[:places]
 
 
-def _alike(separator: str) -> str:
+def _equivalents(separator: str) -> str:
     """Every space is a space, and every apostrophe an apostrophe."""
     for group in (SPACES, APOSTROPHES):
         if separator and separator in group:
@@ -138,15 +138,15 @@ def _typed(value: str, places: int, column: str, *, is_major: bool) -> int:
     return bounded(found[1] == "-", found[2], part.ljust(places, "0"), column)
 
 
-def _undressed(value: str, currency: str, column: str) -> tuple[bool, str]:
+def _undecorated(value: str, currency: str, column: str) -> tuple[bool, str]:
     """(is it minus, its digits and marks), without signs, parentheses and currency. Raises Unreadable."""
-    if len(value) > DRESSED_LENGTH_MAX:
+    if len(value) > DECORATED_LENGTH_MAX:
         raise Unreadable(f"{column} is not a plain decimal number")
     unit = ""
     if (outside := _OUTSIDE.fullmatch(value)) is not None:
         unit, value = outside["before"] + outside["unit"], outside["inside"]
         _require_own(outside["before"], outside["unit"], currency, column)
-    if (found := _DRESSED.fullmatch(value)) is None or bool(found["open"]) != bool(found["close"]):
+    if (found := _DECORATED.fullmatch(value)) is None or bool(found["open"]) != bool(found["close"]):
         raise Unreadable(f"{column} is not a plain decimal number")
     if unit and (found["before"] or found["unit"]):
         raise Unreadable(f"{column} names a currency twice")

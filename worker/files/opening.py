@@ -12,7 +12,7 @@ from worker.files.csv_rows import CsvFormat, header_of, quoted_cells
 from worker.files.errors import Refused, SourceFailed
 from worker.files.jsonl_rows import JsonlFormat
 from worker.files.layout import Layout
-from worker.files.lines import RECORD_BYTES_MAX, Lines, Readable
+from worker.files.lines import RECORD_BYTES_MAX, ByteStream, Lines
 from worker.files.reading import Format, Maker, Reader, Row, TextLines
 
 FileFormat = Literal["csv", "jsonl"]
@@ -77,7 +77,7 @@ class Beginning:
         self.offset = lines.offset
         self._rows_end = _rows_end(file, self.offset, layout, self._end, name) if layout.skip_last else None
 
-    def lines(self, file: Readable, offset: int, line: int) -> TextLines:
+    def lines(self, file: ByteStream, offset: int, line: int) -> TextLines:
         """The lines from where the file stands, which is at `offset`."""
         return TextLines(
             Lines(file, self._end, self._layout.delimiter.encode()), self._layout.encoding, offset, line

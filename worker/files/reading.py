@@ -113,7 +113,7 @@ class Reader(Generic[Row]):
 
     def _row(self, raw: bytes, begins_at: int, lines: TextLines) -> Row | None:
         if self.rows_end is not None and begins_at >= self.rows_end:
-            return self._behind(raw, lines)
+            return self._after_rows(raw, lines)
         return self._made(raw, lines)
 
     def _made(self, raw: bytes, lines: TextLines) -> Row | None:
@@ -133,7 +133,7 @@ class Reader(Generic[Row]):
         except Unreadable as unreadable:
             return self.maker.bad(cells, line, kept(text or ""), CODE, str(unreadable))
 
-    def _behind(self, raw: bytes, lines: TextLines) -> Row | None:
+    def _after_rows(self, raw: bytes, lines: TextLines) -> Row | None:
         """None; but a record that could be a row is not left out in silence."""
         line = lines.line
         try:

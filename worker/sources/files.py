@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from worker.files import opening
 from worker.files.digests import equal_rows_of
-from worker.files.ids import NONE_EQUAL, EqualRows
+from worker.files.ids import NO_EQUAL_ROWS, EqualRows
 from worker.files.opening import Beginning, FileFormat, opened
 from worker.files.reading import Maker, TextLines
 from worker.sources.mapping import LegacyMapping
@@ -106,7 +106,7 @@ class FileSource:
     def _equal(self, stat: os.stat_result) -> EqualRows:
         """Found in one reading of the whole file, where its rows have no id; a page alone cannot tell."""
         if not self._mapping.digest_of:
-            return NONE_EQUAL
+            return NO_EQUAL_ROWS
         return _remembered_equal(
             self._path, self._format, self._mapping.model_dump_json(exclude_none=True), _whole_state(stat)
         )
@@ -162,6 +162,6 @@ def _remembered_digest(path: Path, _state_of_file: State) -> str:
 
 
 @lru_cache(4)
-def _remembered_equal(path: Path, format_: FileFormat, told: str, _state_of_file: State) -> EqualRows:
-    mapping = LegacyMapping.model_validate_json(told)
+def _remembered_equal(path: Path, format_: FileFormat, mapping_json: str, _state_of_file: State) -> EqualRows:
+    mapping = LegacyMapping.model_validate_json(mapping_json)
     return equal_rows_of(path, format_, mapping, mapping.needed, mapping.amounts)

@@ -22,7 +22,7 @@ from pydantic import (
 
 from models.money import CURRENCIES
 from worker.catalogue.fields import Reason
-from worker.files.layout import Column, ColumnsTold, Layout, flat, printable
+from worker.files.layout import Column, ColumnNames, Layout, flat, printable
 from worker.files.times import known_zone
 from worker.sources.port import RowKind, SourceFailed
 
@@ -46,14 +46,14 @@ class Told(BaseModel):
 class Columns(Told):
     """Which column says what (in JSON: which field, `a.b` inside `a`)."""
 
-    id: ColumnsTold | None = None
+    id: ColumnNames | None = None
     owner: Column
     to_owner: Column | None = None
     amount: Column | None = None
     credit: Column | None = None
     debit: Column | None = None
     currency: Column | None = None
-    occurred_at: ColumnsTold | None = None
+    occurred_at: ColumnNames | None = None
     kind: Column | None = None
     reason: Column | None = None
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from worker.files.errors import Refused
-from worker.files.ids import NONE_EQUAL, EqualRows, IdMaker, id_maker
-from worker.files.layout import wrong_debit
+from worker.files.ids import NO_EQUAL_ROWS, EqualRows, IdMaker, id_maker
+from worker.files.layout import debit_rule
 from worker.files.times import together
 from worker.sources import cells
 from worker.sources.mapping import LegacyMapping
@@ -20,14 +20,14 @@ IdReader = Callable[[Cells, int | None], str | None]
 
 
 def row_maker(
-    mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int], equal: EqualRows = NONE_EQUAL
+    mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int], equal: EqualRows = NO_EQUAL_ROWS
 ) -> RowMaker:
     """Rows from cells; `at` says where each column that the mapping needs stands among them. `equal`: see EqualRows."""
     return _openings(mapping, at) if kind == "opening_balances" else _postings(mapping, at, equal)
 
 
 def id_reader(
-    mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int], equal: EqualRows = NONE_EQUAL
+    mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int], equal: EqualRows = NO_EQUAL_ROWS
 ) -> IdReader:
     """Ids from cells that make no row; `at` as in `row_maker`."""
     read = _opening_id(mapping, at) if kind == "opening_balances" else _posting_id(mapping, at, equal)
@@ -142,9 +142,7 @@ def _amount(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells, s
         minus = read(out, code, f"the debit, {debit},") if out else 0
         minus = minus if mapping.debit_sign == "plus" else -minus
         if plus < 0 or minus < 0:
-            raise Refused(
-                "negative_amount", f"{credit} or {debit} has the wrong sign: {wrong_debit(mapping)}"
-            )
+            raise Refused("negative_amount", f"{credit} or {debit} has the wrong sign: {debit_rule(mapping)}")
         if plus and minus:
             raise Refused("two_amounts", f"of {credit} and {debit} one must be empty or 0")
         return plus - minus

@@ -49,7 +49,7 @@ def test_ids_that_only_look_odd_are_ids(value: str) -> None:
     assert not is_mangled(value)
 
 
-def told(by: By, columns: dict[str, Any]) -> dict[str, Any]:
+def columns_of(by: By, columns: dict[str, Any]) -> dict[str, Any]:
     """A backfill has no reference, and a record no owner."""
     return {key: value for key, value in columns.items() if key != "reference" or by == "night"}
 
@@ -65,7 +65,7 @@ def written(folder: Path, *rows: str) -> Path:
 def test_mangled_ids_are_bad_rows_and_never_one_record(tmp_path: Path, by: By, value: str) -> None:
     quoted = f'"{value}"'
     rows = [f"{quoted},ada,{amount},{AT},order-{amount},SALE" for amount in (25, 40, 60)]
-    found = read(by, written(tmp_path, *rows, f"r-1,ada,5,{AT},order-1,SALE"), EUR, told(by, COLUMNS))
+    found = read(by, written(tmp_path, *rows, f"r-1,ada,5,{AT},order-1,SALE"), EUR, columns_of(by, COLUMNS))
     assert ids(found) == ["r-1"]
     assert [one.line for one in bad(found)] == [2, 3, 4]
     assert {"what a spreadsheet made of one" in one.reason for one in bad(found)} == {True}
@@ -75,7 +75,7 @@ def test_mangled_ids_are_bad_rows_and_never_one_record(tmp_path: Path, by: By, v
 @by_both
 @pytest.mark.parametrize("value", ["8.82E+15", "#REF!"])
 def test_mangled_references_and_owners_are_bad_rows(tmp_path: Path, by: By, value: str) -> None:
-    found = read(by, written(tmp_path, f"r-1,{value},5,{AT},{value},SALE"), EUR, told(by, COLUMNS))
+    found = read(by, written(tmp_path, f"r-1,{value},5,{AT},{value},SALE"), EUR, columns_of(by, COLUMNS))
     assert ids(found) == []
     assert "what a spreadsheet made of one" in bad(found)[0].reason
 
@@ -83,9 +83,9 @@ def test_mangled_references_and_owners_are_bad_rows(tmp_path: Path, by: By, valu
 @by_both
 @pytest.mark.parametrize("value", ["12E5", "#1001", "2E5-4F"])
 def test_odd_ids_are_read(tmp_path: Path, by: By, value: str) -> None:
-    assert ids(read(by, written(tmp_path, f"{value},ada,5,{AT},{value},SALE"), EUR, told(by, COLUMNS))) == [
-        value
-    ]
+    assert ids(
+        read(by, written(tmp_path, f"{value},ada,5,{AT},{value},SALE"), EUR, columns_of(by, COLUMNS))
+    ) == [value]
 
 
 @by_both
@@ -95,7 +95,7 @@ def test_an_id_may_be_of_several_columns(tmp_path: Path, by: By) -> None:
         tmp_path, f"TR-1,ada,-357.38,{AT},w1,DEBIT", f"TR-1,ada,-11.35,{AT},,FEE", f"TR-1,ada,1,{AT},,",
         f",ada,1,{AT},,FEE", f"a:b,ada,1,{AT},,c", f"a,ada,1,{AT},,b:c", f"a\\,ada,1,{AT},,b",
     )  # fmt: skip
-    found = read(by, path, EUR, told(by, COLUMNS) | {"id": ["Id", "Type"]})
+    found = read(by, path, EUR, columns_of(by, COLUMNS) | {"id": ["Id", "Type"]})
     assert ids(found) == ["TR-1:DEBIT", "TR-1:FEE", "a\\:b:c", "a:b\\:c", "a\\\\:b"]
     assert [(one.line, "is empty" in one.reason) for one in bad(found)] == [(4, True), (5, True)]
 
@@ -106,7 +106,7 @@ def test_an_id_of_several_columns_that_is_too_long_is_bad(tmp_path: Path, by: By
         by,
         written(tmp_path, f"{'x' * 150},ada,1,{AT},,{'y' * 150}"),
         EUR,
-        told(by, COLUMNS) | {"id": ["Id", "Type"]},
+        columns_of(by, COLUMNS) | {"id": ["Id", "Type"]},
     )
     assert "is not a printable text of at most" in bad(found)[0].reason
 
@@ -116,7 +116,7 @@ def test_json_lines_have_ids_of_several_fields_too(tmp_path: Path, by: By) -> No
     path = tmp_path / "rows.jsonl"
     line = f'{{"Id": 7, "Owner": "ada", "Amount": 1.50, "At": "{AT}", "Ref": "r", "Type": {{"name": "FEE"}}}}'
     path.write_text(line + "\n")
-    found = read(by, path, EUR, told(by, COLUMNS) | {"id": ["Id", "Type.name"]}, format_="jsonl")
+    found = read(by, path, EUR, columns_of(by, COLUMNS) | {"id": ["Id", "Type.name"]}, format_="jsonl")
     assert [(one.id, one.amount_minor) for one in good(found)] == [("7:FEE", 150)]
 
 
@@ -135,7 +135,7 @@ ROWS = (SAME, f",ada,6.00,{AT},rent,B", SAME, f',ada,5.00,{AT},"rent\n",C', f",b
 
 
 def of_digests(by: By, path: Path, rows_max: int = 1000, format_: Any = "csv") -> list[Good]:
-    columns = told(by, COLUMNS) | {"id": "digest"}
+    columns = columns_of(by, COLUMNS) | {"id": "digest"}
     return good(read(by, path, DIGESTS, columns, rows_max=rows_max, format_=format_))
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_sent_again_with_more_rows_says_the_same_ids(tmp_path: Pa
 
 @by_both
 def test_rows_that_cannot_be_read_do_not_move_the_numbers_of_others(tmp_path: Path, by: By) -> None:
-    columns = told(by, COLUMNS) | {"id": "digest"}
+    columns = columns_of(by, COLUMNS) | {"id": "digest"}
     rows = (SAME, f"x,ada,5.00,{AT},rent", f",ada,5.00,{AT},rent\x00,A", SAME)
     found = read(by, written(tmp_path, *rows), DIGESTS, columns)
     first, second = ids(found)
@@ -179,7 +179,7 @@ def test_lines_of_json_have_digests_too(tmp_path: Path, by: By) -> None:
 
 def test_a_page_from_any_cursor_says_the_same_ids(tmp_path: Path) -> None:
     mapping = legacy_mapping(
-        {"unit": "major", "reason": "history", "columns": told("backfill", COLUMNS) | {"id": "digest"}}
+        {"unit": "major", "reason": "history", "columns": columns_of("backfill", COLUMNS) | {"id": "digest"}}
         | DIGESTS,
         "postings",
     )

@@ -130,7 +130,7 @@ def test_minor_units_have_no_decimals_not_even_zeros(value: str) -> None:
         money_reader(Layout(unit="minor"))(value, "EUR", "the amount")
 
 
-DRESSES = st.sampled_from(
+DECORATIONS = st.sampled_from(
     ["{}", "+{}", "\u20ac{}", "\u20ac {}", "{} \u20ac", "EUR {}", "{}EUR", "+{} \u20ac", "\u20ac +{}", "{}+"]
 )
 MINUSES = st.sampled_from(
@@ -152,7 +152,7 @@ MINUSES = st.sampled_from(
 
 @given(
     amount=st.integers(0, 2**63 - 1),
-    dress=DRESSES,
+    dress=DECORATIONS,
     minus=MINUSES,
     layout=st.sampled_from([GERMAN, AMERICAN, FRENCH]),
 )

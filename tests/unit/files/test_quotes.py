@@ -248,3 +248,12 @@ def test_every_cursor_stands_between_two_records(tmp_path: Path, rows_max: int) 
         assert before.count(b'"') % 2 == 0
         assert before.count(b"\n") == page.after["line"]
         assert set(page.after) == {"offset", "line", "size", "mtime_ns"}
+
+
+def test_a_cursor_that_an_older_version_kept_goes_on(tmp_path: Path) -> None:
+    path = with_row(tmp_path, f'{ROW}"hi\n{FORGED}\nbye"')
+    stat = path.stat()
+    after = {"offset": len(HEADER + FIRST), "line": 2, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    mapping = legacy_mapping({"unit": "major", "reason": "history", "columns": COLUMNS}, "postings")
+    page = FileSource(path, "csv", mapping, "postings").page(after, 5)
+    assert [(row.row_id, row.line, page.is_last) for row in page.rows] == [("t-2", 3, True), ("t-3", 6, True)]

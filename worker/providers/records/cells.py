@@ -3,6 +3,7 @@
 from worker.files import cells
 from worker.files.cells import kept as kept
 from worker.files.cells import need_text as need_text
+from worker.files.cells import reference as reference
 from worker.files.cells import scaled as scaled
 from worker.files.cells import text as text
 from worker.files.errors import Unreadable as Unreadable

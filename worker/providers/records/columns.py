@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from worker.files.layout import Column, ColumnsTold, Layout, flat
+from worker.files.layout import Column, ColumnNames, Layout, flat
 from worker.files.times import Ambiguous, known_zone
 from worker.providers.records.port import RecordKind
 
@@ -23,8 +23,8 @@ class ColumnMap(Layout):
     them; those without a zone are in the file's.
     """
 
-    record_id: ColumnsTold
-    occurred_at: ColumnsTold
+    record_id: ColumnNames
+    occurred_at: ColumnNames
     amount: Column | None = None
     credit: Column | None = None
     debit: Column | None = None

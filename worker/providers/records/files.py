@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from worker.files.cells import kept
 from worker.files.digests import equal_rows_of
 from worker.files.errors import SourceFailed
-from worker.files.ids import NONE_EQUAL, EqualRows
+from worker.files.ids import NO_EQUAL_ROWS, EqualRows
 from worker.files.layout import Layout
 from worker.files.opening import CHUNK_BYTES, Beginning, FileFormat, file_digest, opened
 from worker.files.reading import Maker
@@ -63,7 +63,7 @@ class FileSource:
     def _records(self, digest: str, rows: Rows) -> Iterator[Record | BadRow]:
         with opened(self._path) as (file, _):
             begin, hashed = self._begun(file, rows.needed), Hashed(file)
-            hashed.to(begin.offset)
+            hashed.skip_to(begin.offset)
             yield from begin.reader(_maker(rows)).all(begin.lines(hashed, begin.offset, begin.line))
             if hashed.digest() != digest:
                 raise SourceFailed(f"{self.name} was changed while it was read; it is left for the next run")
@@ -71,7 +71,7 @@ class FileSource:
     def _equal(self, columns: ColumnMap) -> EqualRows:
         """Found in a reading of the whole file, where its rows have no id."""
         if not columns.digest_of:
-            return NONE_EQUAL
+            return NO_EQUAL_ROWS
         return equal_rows_of(self._path, self._file_format, columns, columns.needed, columns.amounts)
 
     @property
@@ -97,7 +97,7 @@ class Hashed:
         self._seen.update(block)
         return block
 
-    def to(self, offset: int) -> None:
+    def skip_to(self, offset: int) -> None:
         """Passes over what stands before `offset`."""
         while (left := offset - self._file.tell()) > 0 and self.read(min(left, CHUNK_BYTES)):
             pass

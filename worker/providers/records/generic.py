@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 from worker.files import cells
 from worker.files.errors import Unreadable
-from worker.files.ids import NONE_EQUAL, EqualRows, id_maker
-from worker.files.layout import wrong_debit
+from worker.files.ids import NO_EQUAL_ROWS, EqualRows, id_maker
+from worker.files.layout import debit_rule
 from worker.files.money import money_reader
 from worker.files.times import time_reader, together
 from worker.providers.records.columns import ColumnMap
@@ -21,7 +21,7 @@ Cells = Mapping[str, str]
 class GenericRows:
     """One file's rows. `record` raises Unreadable. `equal` tells equal rows apart where there is no id."""
 
-    def __init__(self, columns: ColumnMap, zone: ZoneInfo, equal: EqualRows = NONE_EQUAL) -> None:
+    def __init__(self, columns: ColumnMap, zone: ZoneInfo, equal: EqualRows = NO_EQUAL_ROWS) -> None:
         self._columns = columns
         self.needed = columns.needed
         at = {column: number for number, column in enumerate(self.needed)}
@@ -42,8 +42,8 @@ class GenericRows:
         return Record(
             record_id=self._id(tuple(row.values()), line),
             kind=kind,
-            reference=self._text(row, columns.reference, "the reference"),
-            object_id=self._text(row, columns.object_id, "the object's id"),
+            reference=self._reference(row, columns.reference, "the reference"),
+            object_id=self._reference(row, columns.object_id, "the object's id"),
             amount_minor=self._amount(row, currency, kind, status),
             currency=currency,
             fee_minor=self._fee(row, fee_currency),
@@ -55,6 +55,9 @@ class GenericRows:
 
     def _text(self, row: Cells, column: str | None, name: str) -> str | None:
         return cells.text(row[column], name) if column else None
+
+    def _reference(self, row: Cells, column: str | None, name: str) -> str | None:
+        return cells.reference(row[column], name) if column else None
 
     def _amount(self, row: Cells, currency: str, kind: RecordKind, status: str) -> int:
         columns = self._columns
@@ -74,7 +77,7 @@ class GenericRows:
         minus = self._money(debit or "0", currency, "the debit")
         minus = minus if self._columns.debit_sign == "plus" else -minus
         if plus < 0 or minus < 0:
-            raise Unreadable(f"the credit or the debit has the wrong sign: {wrong_debit(self._columns)}")
+            raise Unreadable(f"the credit or the debit has the wrong sign: {debit_rule(self._columns)}")
         if plus and minus:
             raise Unreadable("of credit and debit one must be empty or 0")
         return plus - minus
@@ -93,4 +96,5 @@ class GenericRows:
 
 
 def _record_id(value: str, _column: str) -> str:
+    cells.reference(value, "the record's id")
     return cells.need_text(value, "the record's id")
