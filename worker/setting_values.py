@@ -52,4 +52,5 @@ def explained(error: ValidationError, prefix: str) -> str:
     """The first of what is wrong, without the value: `prefix` and the setting's name, and a sentence."""
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
-    return f"{prefix}{name}: {first['msg'].removeprefix('Value error, ')}"
+    where = f"{prefix}{name}".removesuffix(".")
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
+from worker.files.times import known_zone
 from worker.providers.ownership import Ownership
-from worker.providers.records.columns import RecordsSettings, known_zone
+from worker.providers.records.columns import RecordsSettings
 from worker.providers.registry import secret_keys, secret_problem
 from worker.providers.signatures import standard_webhook_key
 from worker.setting_values import Frozen, SettingsError, explained, read_file, secret_value, secret_values
@@ -51,17 +52,18 @@ class ProviderSettings(Frozen):
     (none: the adapter's own); at most `max_in_flight` and `payouts_per_second` (none: no limit) are sent at a time.
     `source_account` is the account at the provider that the money leaves (Adyen: the balance account).
 
-    What was settled is asked of the provider's API, or read from files where `records` says so.
+    What was settled is asked of the provider's API, or read from files where `records` says so. An account without an
+    adapter, such as a bank's, has such records and nothing else: no webhooks, no payouts.
 
     Whose events are ours: those of live mode (of test mode with `live = false`); at Stripe the account's own and those
     of the connected accounts in `account` or `accounts`; at Adyen those of `merchant_accounts` (none: of all).
     """
 
     name: str
-    adapter: Literal["sandbox", "stripe", "adyen"]
+    adapter: Literal["sandbox", "stripe", "adyen", "files"] = "files"
     base_url: str | None = None
     api_key: SecretStr | None = None
-    webhook_secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=4)
+    webhook_secrets: tuple[SecretStr, ...] = Field(default=(), max_length=4)
     capture: Literal["automatic", "manual"] = "automatic"
     timeout_seconds: float = Field(default=10, ge=1, le=120)
     settle_seconds: int | None = Field(default=None, ge=0, le=86_400)
@@ -87,6 +89,19 @@ class ProviderSettings(Frozen):
         own = {self.account, self.source_account if self.adapter == "stripe" else None, *self.accounts}
         names = None if self.merchant_accounts is None else frozenset(self.merchant_accounts)
         return Ownership(self.live, frozenset(name for name in own if name), names)
+
+    @model_validator(mode="after")
+    def _has_what_its_adapter_needs(self) -> Self:
+        if self.adapter != "files" and not self.webhook_secrets:
+            raise ValueError('webhook_secrets is needed, a list such as ["env:NAME"]: webhooks are signed')
+        if self.adapter == "files" and (
+            self.records is None or self.webhook_secrets or self.api_key or self.base_url
+        ):
+            raise ValueError(
+                "adapter is needed, one of sandbox, stripe and adyen; only an account that has records and neither "
+                "webhooks nor an API, such as a bank's, goes without"
+            )
+        return self
 
     @property
     def pays_out(self) -> bool:

@@ -24,7 +24,7 @@ from tasks.reconciliation.nightly import Told, reports_folder, run_night, source
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.totals import SideTotal
 from worker.providers.records.asking import Patience
-from worker.providers.records.columns import FileFormat
+from worker.providers.records.columns import ReportFormat
 from worker.providers.records.port import BadRow, Record, RecordSource, Window
 from worker.providers.records.registry import file_source
 from worker.settings import ProviderSettings, Settings
@@ -32,7 +32,7 @@ from worker.settings import ProviderSettings, Settings
 PATIENCE = Patience(tries=3)
 """A person waits for it: seconds, where the night has an hour."""
 TOLD_EVERY_ROWS = 50_000
-FORMATS = get_args(FileFormat)
+FORMATS = get_args(ReportFormat)
 
 
 class CannotReconcile(LedgerbeatError):
@@ -83,7 +83,7 @@ def reconcile(
     provider: str,
     day: datetime,
     file: Path | None,
-    format_: FileFormat | None,
+    format_: ReportFormat | None,
     accept_short: bool,
     as_json: bool,
 ) -> None:
@@ -127,7 +127,7 @@ def _refuse_future(hands: Hands, run: RunName) -> None:
         raise CannotReconcile(f"{run.business_date} has not begun; today is {today} for {run.tenant}")
 
 
-def file_of(account: ProviderSettings, file: Path, format_: FileFormat | None) -> RecordSource:
+def file_of(account: ProviderSettings, file: Path, format_: ReportFormat | None) -> RecordSource:
     """The file in the format that is said, or the account's. Raises CannotReconcile without the columns it needs."""
     told = account.records
     chosen = format_ or (told.format if told else None)

@@ -67,7 +67,7 @@ class Sender:
 
 
 class Senders:
-    """The provider accounts by tenant and name.
+    """The provider accounts that send webhooks, by tenant and name.
 
     A name that no tenant has is `unknown_provider`. Everything else that cannot be right (no such tenant, a tenant
     without this provider, a wrong signature) gets one answer, or the answers would list the tenants.
@@ -77,7 +77,7 @@ class Senders:
         self._known: dict[tuple[str, str], Sender] = {}
         self._strangers: dict[str, Sender] = {}
         for tenant in tenants.values():
-            for account in tenant.providers.values():
+            for account in (one for one in tenant.providers.values() if one.webhook_secrets):
                 self._known[tenant.name, account.name] = _sender(tenant.name, account)
                 self._strangers[account.name] = Sender(account.adapter, _random_secrets(account), None)
 

@@ -3,7 +3,6 @@
 Nothing has a default that could be wrong in silence: whatever is not told is refused where a row needs it.
 """
 
-import codecs
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,29 +22,9 @@ from pydantic import (
 
 from models.money import CURRENCIES
 from worker.catalogue.fields import Reason
-from worker.providers.records.columns import Name, known_zone, time_form
+from worker.files.layout import Column, ColumnNames, Layout, flat, printable
+from worker.files.times import known_zone
 from worker.sources.port import RowKind, SourceFailed
-
-ENCODINGS = frozenset(
-    codecs.lookup(name).name
-    for name in (
-        "utf-8", "ascii", "koi8-r", "koi8-u", "mac-roman", "mac-turkish", "cp437", "cp850", "cp852", "cp857", "cp866",
-        *(f"cp125{n}" for n in range(9)), *(f"iso-8859-{n}" for n in (*range(1, 12), 13, 14, 15, 16)),
-    )
-)  # fmt: skip
-"""Where a line break, a quote and a delimiter are one byte each that means nothing else."""
-
-
-def _encoding(name: str) -> str:
-    try:
-        found = codecs.lookup(name).name
-    except (LookupError, ValueError):
-        found = None
-    if found not in ENCODINGS:
-        raise ValueError(
-            "encoding is one in which ASCII stays ASCII: utf-8, cp1252, cp1254, iso-8859-1, iso-8859-9 and so on"
-        )
-    return found
 
 
 def _known_currency(code: str) -> str:
@@ -54,23 +33,10 @@ def _known_currency(code: str) -> str:
     return code
 
 
-def _printable(word: str) -> str:
-    if not word.isprintable() or word != word.strip():
-        raise ValueError("a printable text without spaces around it was expected")
-    return word
-
-
-def _form(form: str) -> str:
-    return form if form == "epoch_ms" else time_form(form)
-
-
 def _a_time(told: Any) -> Any:
     if not isinstance(told, str | datetime):
         raise ValueError("a time with its offset was expected, such as '2026-11-01T00:00:00Z'")  # noqa: TRY004
     return told
-
-
-Column = Annotated[Name, AfterValidator(_printable)]
 
 
 class Told(BaseModel):
@@ -80,14 +46,14 @@ class Told(BaseModel):
 class Columns(Told):
     """Which column says what (in JSON: which field, `a.b` inside `a`)."""
 
-    id: Column | None = None
+    id: ColumnNames | None = None
     owner: Column
     to_owner: Column | None = None
     amount: Column | None = None
     credit: Column | None = None
     debit: Column | None = None
     currency: Column | None = None
-    occurred_at: Column | None = None
+    occurred_at: ColumnNames | None = None
     kind: Column | None = None
     reason: Column | None = None
 
@@ -106,28 +72,24 @@ class Kind(Told):
     reason: Reason | None = None
 
 
-class LegacyMapping(Told):
+class LegacyMapping(Layout):
     """How to read an older system's rows.
 
     `namespace` is part of every row's key. Amounts are `unit`s, signed as they stand (plus: into the wallet) or
-    `by_kind`. Times without an offset are in `timezone`, and without one they are refused; `ambiguous` says which of
-    two equal hours is meant, where clocks go back. `as_of` is the moment of balances that have no column for it.
+    `by_kind`. Times without an offset are in `timezone`, and without one they are refused. `as_of` is the moment of
+    balances that have no column for it.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")] = "legacy"
-    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
-    delimiter: Literal[",", ";", "\t", "|"] = ","
     unit: Literal["minor", "major"]
-    decimal_mark: Literal[".", ","] = "."
-    thousands_separator: Literal["", ",", ".", "'", " ", "\u00a0", "\u202f", "\u2019"] = ""
     timezone: Annotated[str, AfterValidator(known_zone)] | None = None
-    ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
-    time_format: Annotated[str, AfterValidator(_form)] = "iso"
     sign: Literal["signed", "by_kind"] = "signed"
     columns: Columns
     currency: Annotated[str, AfterValidator(_known_currency)] | None = None
     reason: Reason | None = None
-    kinds: dict[Annotated[str, AfterValidator(_printable)], Kind] = {}
+    kinds: dict[Annotated[str, AfterValidator(printable)], Kind] = Field(default={})
     as_of: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_a_time)] | None = None
 
     @model_validator(mode="after")
@@ -135,8 +97,8 @@ class LegacyMapping(Told):
         columns = self.columns
         if (columns.currency is None) == (self.currency is None):
             raise ValueError("set either columns.currency, or currency for all rows, such as 'EUR'")
-        if self.thousands_separator == self.decimal_mark:
-            raise ValueError("thousands_separator and decimal_mark cannot be the same")
+        self.require_one_mark()
+        self.require_digest(columns.id, "columns.id")
         if columns.reason is not None and self.reason is not None:
             raise ValueError("set either columns.reason, or reason for all rows")
         if (columns.kind is None) != (not self.kinds):
@@ -185,8 +147,14 @@ class LegacyMapping(Told):
     @property
     def needed(self) -> tuple[str, ...]:
         """Every column that the source must have."""
-        told = self.columns.model_dump().values()
-        return tuple(dict.fromkeys(name for name in told if name is not None))
+        told = self.columns.model_dump(exclude={"id"} if self.digest_of else None).values()
+        return flat(*told, self.digest_of)
+
+    @property
+    def amounts(self) -> frozenset[str]:
+        """The columns whose numbers may have a fraction."""
+        columns = self.columns
+        return frozenset(flat(columns.amount, columns.credit, columns.debit))
 
     @cached_property
     def zone(self) -> ZoneInfo | None:

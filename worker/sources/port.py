@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from models.errors import LedgerbeatError
+from worker.files.errors import SourceFailed as SourceFailed
 
 RowKind = Literal["postings", "opening_balances"]
 
@@ -18,10 +18,6 @@ Cursor = Mapping[str, Any]
 
 RAW_LENGTH_MAX = 2000
 """Characters of a bad row's text that are kept."""
-
-
-class SourceFailed(LedgerbeatError):
-    """The source cannot be read, or not as it is described. The message names it and says what to do."""
 
 
 class SourceChanged(SourceFailed):

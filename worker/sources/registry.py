@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from worker.files.opening import FileFormat
 from worker.settings import TenantSettings
 from worker.sources.configured import BackfillSettings
-from worker.sources.files import FileFormat, FileSource
+from worker.sources.files import FileSource
 from worker.sources.mapping import legacy_mapping
 from worker.sources.port import RowKind, RowSource, SourceFailed
 from worker.sources.sql import SqlSource

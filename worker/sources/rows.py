@@ -4,58 +4,61 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from models.money import CURRENCIES
+from worker.files.errors import Refused
+from worker.files.ids import NO_EQUAL_ROWS, EqualRows, IdMaker, id_maker
+from worker.files.layout import debit_rule
+from worker.files.times import together
 from worker.sources import cells
-from worker.sources.cells import Refused
 from worker.sources.mapping import LegacyMapping
 from worker.sources.port import OpeningRow, PostingRow, Row, RowKind, opening_id
 
 Cells = Sequence[str]
 RowMaker = Callable[[Cells, str, int | None, str], Row]
 """(cells, place, line, raw) -> row. Raises Refused."""
-IdReader = Callable[[Cells], str | None]
-"""The id of a row that cannot be made; None where that cannot be read either."""
+IdReader = Callable[[Cells, int | None], str | None]
+"""(cells, line) -> the id of a row that cannot be made; None where that cannot be read either."""
 
 
-def row_maker(mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int]) -> RowMaker:
-    """Rows from cells; `at` says where each column that the mapping needs stands among them."""
-    return _openings(mapping, at) if kind == "opening_balances" else _postings(mapping, at)
+def row_maker(
+    mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int], equal: EqualRows = NO_EQUAL_ROWS
+) -> RowMaker:
+    """Rows from cells; `at` says where each column that the mapping needs stands among them. `equal`: see EqualRows."""
+    return _openings(mapping, at) if kind == "opening_balances" else _postings(mapping, at, equal)
 
 
-def id_reader(mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int]) -> IdReader:
+def id_reader(
+    mapping: LegacyMapping, kind: RowKind, at: Mapping[str, int], equal: EqualRows = NO_EQUAL_ROWS
+) -> IdReader:
     """Ids from cells that make no row; `at` as in `row_maker`."""
-    read = _opening_id(mapping, at) if kind == "opening_balances" else _posting_id(mapping, at)
+    read = _opening_id(mapping, at) if kind == "opening_balances" else _posting_id(mapping, at, equal)
 
-    def known_id(found: Cells) -> str | None:
+    def known_id(found: Cells, line: int | None) -> str | None:
         try:
-            return read(found)
+            return read(found, line)
         except Refused:
             return None
 
     return known_id
 
 
-def _posting_id(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells], str]:
-    column = mapping.columns.id or ""
-    here = at[column]
-    return lambda found: cells.row_id(found[here], column)
+def _posting_id(mapping: LegacyMapping, at: Mapping[str, int], equal: EqualRows) -> IdMaker:
+    return id_maker(mapping.columns.id or (), mapping.digest_of, at, equal, cells.row_id)
 
 
-def _opening_id(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells], str]:
+def _opening_id(mapping: LegacyMapping, at: Mapping[str, int]) -> IdMaker:
     column, currency = mapping.columns.owner, _currency(mapping, at)
     here = at[column]
-    return lambda found: opening_id(cells.owner(found[here], column), currency(found))
+    return lambda found, _line: opening_id(cells.owner(found[here], column), currency(found))
 
 
-def _postings(mapping: LegacyMapping, at: Mapping[str, int]) -> RowMaker:
-    columns = mapping.columns
-    id_column, owner_column = columns.id or "", columns.owner
-    id_at, owner_at = at[id_column], at[owner_column]
+def _postings(mapping: LegacyMapping, at: Mapping[str, int], equal: EqualRows) -> RowMaker:
+    owner_column = mapping.columns.owner
+    owner_at, id_of = at[owner_column], _posting_id(mapping, at, equal)
     signed, occurred_at = _signed_money(mapping, at), _time(mapping, at)
     other, reason = _other(mapping, at), _reason(mapping, at)
 
     def row(found: Cells, place: str, line: int | None, raw: str) -> PostingRow:
-        row_id = cells.row_id(found[id_at], id_column)
+        row_id = id_of(found, line)
         owner = cells.owner(found[owner_at], owner_column)
         amount, currency = signed(found)
         if amount == 0:
@@ -85,9 +88,13 @@ def _openings(mapping: LegacyMapping, at: Mapping[str, int]) -> RowMaker:
 def _time(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells], datetime]:
     if (moment := mapping.moment) is not None:
         return lambda _found: moment
-    column, read = mapping.columns.occurred_at or "", cells.time_reader(mapping)
-    here = at[column]
-    return lambda found: read(found[here], column)
+    columns, read = mapping.columns.occurred_at or (), cells.time_reader(mapping)
+    name = f"the time, {' '.join(columns)},"
+    if len(columns) == 1:
+        here = at[columns[0]]
+        return lambda found: read(found[here], name)
+    places = [at[column] for column in columns]
+    return lambda found: read(together([found[here] for here in places]), name)
 
 
 def _signed_money(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells], tuple[int, str]]:
@@ -116,12 +123,7 @@ def _currency(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells]
     column = mapping.columns.currency or ""
     here = at[column]
 
-    def currency(found: Cells) -> str:
-        if (code := found[here]) in CURRENCIES:
-            return code
-        raise cells.currency_refused(code, column)
-
-    return currency
+    return lambda found: cells.currency(found[here], column)
 
 
 def _amount(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells, str], int]:
@@ -138,8 +140,9 @@ def _amount(mapping: LegacyMapping, at: Mapping[str, int]) -> Callable[[Cells, s
             raise Refused("no_amount", f"{credit} and {debit} are both empty")
         plus = read(in_, code, f"the credit, {credit},") if in_ else 0
         minus = read(out, code, f"the debit, {debit},") if out else 0
+        minus = minus if mapping.debit_sign == "plus" else -minus
         if plus < 0 or minus < 0:
-            raise Refused("negative_amount", f"{credit} and {debit} may not be negative: each says its sign")
+            raise Refused("negative_amount", f"{credit} or {debit} has the wrong sign: {debit_rule(mapping)}")
         if plus and minus:
             raise Refused("two_amounts", f"of {credit} and {debit} one must be empty or 0")
         return plus - minus

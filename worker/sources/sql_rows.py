@@ -5,8 +5,9 @@ import re
 
 from psycopg.pq.abc import PGresult
 
-from worker.providers.records.cells import kept
-from worker.sources.cells import Number, Refused, Stamp
+from worker.files.cells import Number, kept
+from worker.files.errors import Refused
+from worker.files.times import Stamp
 from worker.sources.mapping import LegacyMapping
 from worker.sources.port import RAW_LENGTH_MAX, BadRow, Row, RowKind, SourceFailed
 from worker.sources.rows import id_reader, row_maker
@@ -36,10 +37,14 @@ class SqlColumns:
                 raise SourceFailed(f"{name}: query gives {column} {times} times; it must be there once")
         self.key_at = names.index(key)
         self.key_type = _key_type(shape.ftype(self.key_at), key, name)
-        columns = mapping.columns
-        amounts = {columns.amount, columns.credit, columns.debit}
+        if mapping.digest_of:
+            raise SourceFailed(f"{name}: digest_of is for files; give the rows of query an id")
         self._picked = [
-            (column, names.index(column), _cell_type(shape.ftype(names.index(column)), column in amounts))
+            (
+                column,
+                names.index(column),
+                _cell_type(shape.ftype(names.index(column)), column in mapping.amounts),
+            )
             for column in mapping.needed
         ]
         for column, at, _ in self._picked:
@@ -66,7 +71,7 @@ class SqlColumns:
     def _bad(self, place: str, found: dict[str, str], code: str, reason: str) -> BadRow:
         """What was not reached of its cells is empty."""
         cells = [found.get(column, "") for column, _, _ in self._picked]
-        return BadRow(place, None, _raw(found), code, reason, self._known_id(cells))
+        return BadRow(place, None, _raw(found), code, reason, self._known_id(cells, None))
 
 
 def text_of(result: PGresult, number: int, at: int) -> str:

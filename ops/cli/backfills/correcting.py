@@ -1,6 +1,7 @@
 """The quarantine of a run: shown, or written as a file that can be corrected and fed again as it is.
 
-    FILE            the rows as the source had them, under its header; those of a query as JSON lines
+    FILE            the rows as the source had them, under its header, with as many lines around them as the mapping
+                    leaves out; those of a query as JSON lines
     FILE.why.csv    for each of them where it stood, and what is wrong with it
 
 Corrected rows go in under the same mapping and namespace, so a row that was posted meanwhile is a replay.
@@ -20,6 +21,8 @@ from worker.sources.mapping import legacy_mapping
 from worker.sources.port import RAW_LENGTH_MAX, RowKind, SourceFailed
 
 WHY = ("row", "line", "place", "id", "code", "reason", "cut")
+LEFT_OUT = "-\n"
+"""A line that the mapping's skip_last leaves out: the file is read by the same mapping as its source."""
 CHANGED_CODES = frozenset({"undecodable", "nul", "too_long"})
 """Of such a row the text is not what the source has: a byte or more of it could not be kept."""
 
@@ -39,6 +42,7 @@ def write_quarantine(run: Run, rows: Iterator[Quarantined], path: Path) -> Writt
     """Raises CannotWrite: a file is there already, or the header cannot be had any more."""
     mapping = run.source.get("mapping") or {}
     encoding, header = str(mapping.get("encoding", "utf-8")), _header(run)
+    before, behind = "\n" * mapping.get("skip_lines", 0), LEFT_OUT * mapping.get("skip_last", 0)
     why = path.with_name(f"{path.name}.why.csv")
     require_new(path, why)
     try:
@@ -46,7 +50,9 @@ def write_quarantine(run: Run, rows: Iterator[Quarantined], path: Path) -> Writt
             path.open("x", encoding=encoding, errors="backslashreplace", newline="") as file,
             why.open("x", encoding="utf-8", newline="") as reasons,
         ):
+            file.write(before)
             counts = _write(rows, header, file, reasons)
+            file.write(behind)
     except OSError as error:
         raise CannotWrite(f"{path} cannot be written ({error.strerror})") from None
     return Written(path, why, "jsonl" if header is None else "csv", *counts)

@@ -105,6 +105,21 @@ def test_it_is_written_in_the_encoding_of_the_source(office: Office) -> None:
     assert office.wallet() == 500
 
 
+@pytest.mark.parametrize("total", ["Total,,3,,", "Total,,3,,\nprinted by,,,,"])
+def test_it_is_read_by_a_mapping_that_leaves_lines_out(office: Office, total: str) -> None:
+    around = f"skip_lines = 2\nskip_last = {1 + total.count(chr(10))}\n"
+    mapping = office.mapping(MAPPING.replace("[columns]", around + "[columns]"))
+    path, out = office.folder / "bank.csv", office.folder / "bad.csv"
+    path.write_text(f"a bank\n\n{HEADER}\n{row(1)}\n{row(2, amount='a lot')}\n{total}\n")
+    start = ("backfill", "start", "--tenant", "acme", "--kind", "postings", "--mapping", mapping, "--here")
+    found = office.run(*start, "--file", path, "--json").json
+    assert (found["posted"], found["quarantined"]) == (1, 1)
+    assert office.run("backfill", "quarantine", found["id"], "--out", out).code == 0
+    out.write_text(out.read_text().replace("a lot", "2.50"))
+    assert office.run(*start, "--file", out).code == 0
+    assert (office.wallet(), office.posted()) == (400, 2)
+
+
 def test_json_lines_have_no_header(office: Office) -> None:
     rows = [
         {"id": "j-1", "owner": "ada", "amount": "x", "currency": "EUR", "at": "2025-03-14T12:00:00Z"},

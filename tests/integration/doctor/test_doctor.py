@@ -246,3 +246,16 @@ def test_the_command_says_it_and_exits_with_0_or_1(
     assert (told.code, "database: found so" in told.out) == (0 if healthy else 1, True)
     assert ("what to do: do this" in told.out) is not healthy
     assert run("doctor", "--json").json["healthy"] is healthy
+
+
+def test_an_account_of_files_alone_is_no_trouble(environment: Environment) -> None:
+    path = Path(environment["LEDGERBEAT_CONFIG"])
+    bank = """
+[tenants.acme.providers.bank.records]
+path = "/srv/bank/*.csv"
+format = "csv"
+columns = {record_id = "Id", occurred_at = "At", amount = "Amount", currency_always = "EUR"}
+"""
+    before = {(one.check, one.verdict) for one in without_redis(environment)}
+    path.write_text(path.read_text() + bank)
+    assert {(one.check, one.verdict) for one in without_redis(environment)} == before

@@ -88,6 +88,18 @@ def test_an_account_that_cannot_pay_out_is_not_enabled(
     assert found.enabled is enabled
 
 
+def test_an_account_of_files_alone_refuses_payouts(transaction: Transaction, cashier: Cashier) -> None:
+    columns = {"record_id": "Id", "occurred_at": "At", "amount": "Amount", "currency_always": "EUR"}
+    records = {"path": "/srv/bank/*.csv", "format": "csv", "columns": columns}
+    bank = ProviderSettings.model_validate({"name": "bank", "records": records})
+    with transaction() as session:
+        sync_settings(session, settings(bank=bank))
+    cashier.fund("ada", 500)
+    [outcome] = cashier.do("payouts.request", cashier.asking(100, provider="bank"))
+    assert (outcome["state"], outcome["code"]) == ("refused", "provider_not_configured")
+    assert PayoutAccounts(settings(bank=bank).tenants).find("acme", "bank") is None
+
+
 def test_accounts_are_built_once_and_only_when_asked_for() -> None:
     good = account("sandbox", api_key=SecretStr("k"), base_url="http://127.0.0.1:1", settle_seconds=3)
     bad = account("stripe", api_key=SecretStr("k"), base_url="http://example.com")

@@ -107,3 +107,16 @@ def test_a_secret_that_can_never_match_is_refused_at_the_start(adapter: str, sec
     tenants = {"acme": TenantSettings(name="acme", providers={"psp": account("psp", adapter, secret)})}
     with pytest.raises(SettingsError, match=r"tenants\.acme\.providers\.psp\.webhook_secrets"):
         Senders(tenants)
+
+
+def test_an_account_without_webhooks_is_no_sender_unless_another_tenant_has_one_of_its_name() -> None:
+    told = {"path": "/srv/bank/*.csv", "format": "csv"} | {
+        "columns": {"record_id": "Id", "occurred_at": "At", "amount": "Amount", "currency_always": "EUR"}
+    }
+    bank = ProviderSettings.model_validate({"name": "stripe", "records": told})
+    with_bank = TenantSettings(name="initech", providers={"stripe": bank})
+    with pytest.raises(Refusal) as refused:
+        Senders({"initech": with_bank}).sender("initech", "stripe")
+    assert refused.value.kind.code == "unknown_provider"
+    sender = Senders(two_tenants() | {"initech": with_bank}).sender("initech", "stripe")
+    assert (sender.account, sender.adapter, len(sender.webhook_secrets)) == (None, "stripe", 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from worker.providers.records.columns import ColumnMap, FileFormat
+from worker.providers.records.columns import ColumnMap, ReportFormat
 from worker.providers.records.port import BadRow, Record, Window
 from worker.providers.records.registry import file_source
 
@@ -64,7 +64,7 @@ def adyen_file(folder: Path, rows: Iterable[dict[str, str]], header: str = HEADE
 
 
 def read(
-    format_: FileFormat, path: Path, columns: ColumnMap | None = None, zone: ZoneInfo = AMSTERDAM
+    format_: ReportFormat, path: Path, columns: ColumnMap | None = None, zone: ZoneInfo = AMSTERDAM
 ) -> list[Record | BadRow]:
     return list(file_source(format_, path, columns, zone).read(EVER))
 

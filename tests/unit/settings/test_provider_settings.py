@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.settings.test_settings import SECRETS
+from worker.providers.records.registry import files, has_source
 from worker.settings import ProviderSettings, SettingsError, load_settings
 
 ACCOUNT = """
@@ -63,3 +64,50 @@ def test_what_makes_no_sense_is_refused_by_name(tmp_path: Path, line: str) -> No
 )
 def test_what_an_account_needs_to_pay_out(tmp_path: Path, adapter: str, more: str, pays: bool) -> None:
     assert load(tmp_path, more, adapter).pays_out is pays
+
+
+BANK = """
+[tenants.acme.providers.bank]
+{more}
+[tenants.acme.providers.bank.records]
+path = "/srv/reports/bank/*.csv"
+format = "csv"
+columns = {{record_id = "Id", occurred_at = "Booked", amount = "Amount", currency_always = "EUR"}}
+"""
+
+
+def bank(folder: Path, more: str = "") -> ProviderSettings:
+    path = folder / "ledgerbeat.toml"
+    path.write_text(BANK.format(more=more))
+    return load_settings({"LEDGERBEAT_CONFIG": str(path)} | SECRETS).tenants["acme"].providers["bank"]
+
+
+@pytest.mark.parametrize("more", ["", 'adapter = "files"'])
+def test_an_account_with_records_alone_needs_neither_adapter_nor_secrets(tmp_path: Path, more: str) -> None:
+    account = bank(tmp_path, more)
+    assert (account.adapter, account.webhook_secrets, account.pays_out) == ("files", (), False)
+    assert has_source(account)
+    assert files(account) == ()
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['webhook_secrets = ["env:A_WH"]', 'api_key = "env:A_KEY"', 'base_url = "https://api.bank.example"'],
+)
+def test_webhooks_and_an_api_need_an_adapter(tmp_path: Path, more: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"tenants\.acme\.providers\.bank: adapter is needed, one of sandbox"
+    ):
+        bank(tmp_path, more)
+
+
+def test_an_account_of_nothing_at_all_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledgerbeat.toml"
+    path.write_text("[tenants.acme.providers.bank]\n")
+    with pytest.raises(SettingsError, match="adapter is needed"):
+        load_settings({"LEDGERBEAT_CONFIG": str(path)})
+
+
+def test_an_adapter_needs_the_secrets_of_its_webhooks_though_its_records_are_files(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="webhook_secrets is needed"):
+        bank(tmp_path, 'adapter = "adyen"')

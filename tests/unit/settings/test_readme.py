@@ -19,14 +19,10 @@ from worker.sources.registry import check_source, row_source
 
 README = (ROOT / "README.md").read_text()
 HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
-WEBHOOK = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ACCOUNTS = """
 [tenants.acme.providers.adyen]
 adapter = "adyen"
 webhook_secrets = ["env:ADYEN"]
-[tenants.acme.providers.bank]
-adapter = "sandbox"
-webhook_secrets = ["env:BANK"]
 """
 ROWS = (
     "Id;Booked;Amount;Currency;Type;Our reference;Their id;Fee;Status",
@@ -49,12 +45,12 @@ def settings(tmp_path: Path) -> Settings:
     """Those of the chapter on records, whose files lie in a folder of the test's."""
     told = ACCOUNTS + example("Where records come from").replace("/srv/reports", str(tmp_path))
     (tmp_path / "ledgerbeat.toml").write_text(told)
-    secrets = {"ADYEN": HEX, "BANK": WEBHOOK}
-    return load_settings({"LEDGERBEAT_CONFIG": str(tmp_path / "ledgerbeat.toml")} | secrets)
+    return load_settings({"LEDGERBEAT_CONFIG": str(tmp_path / "ledgerbeat.toml"), "ADYEN": HEX})
 
 
 def test_the_records_of_the_readme_can_be_read(settings: Settings, tmp_path: Path) -> None:
     bank = settings.tenants["acme"].providers["bank"]
+    assert (bank.adapter, bank.webhook_secrets, bank.pays_out) == ("files", (), False)
     (tmp_path / "bank").mkdir()
     (tmp_path / "bank" / "2026-03-14.csv").write_text("\n".join(ROWS))
     [source] = files(bank)

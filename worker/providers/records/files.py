@@ -1,24 +1,26 @@
-"""Report files as sources of records: CSV and JSON lines, one row a line, bounded in memory whatever the file's size.
+"""Report files as sources of records: CSV and JSON lines, read once from end to end, in bounded memory."""
 
-A row is one line: a quoted line break makes bad rows of its parts. Blank lines are no rows.
-"""
-
-import csv
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import BinaryIO, Protocol
 from zoneinfo import ZoneInfo
 
+from worker.files.cells import kept
+from worker.files.digests import equal_rows_of
+from worker.files.errors import SourceFailed
+from worker.files.ids import NO_EQUAL_ROWS, EqualRows
+from worker.files.layout import Layout
+from worker.files.opening import CHUNK_BYTES, Beginning, FileFormat, file_digest, opened
+from worker.files.reading import Maker
 from worker.providers.records.adyen import SettlementRows
-from worker.providers.records.cells import Unreadable, kept
-from worker.providers.records.columns import ColumnMap, FileFormat
-from worker.providers.records.exact_json import exact_decoder
+from worker.providers.records.columns import ColumnMap, ReportFormat
 from worker.providers.records.generic import GenericRows
-from worker.providers.records.lines import LINE_BYTES_MAX, Line, file_digest, lines
-from worker.providers.records.port import BadRow, Record, SourceFailed, Window
+from worker.providers.records.port import BadRow, Record, Window
 
-MISSING_NAMED_MAX = 5
+PLAIN = Layout()
+"""How Adyen writes its reports."""
 
 
 class Rows(Protocol):
@@ -29,13 +31,13 @@ class Rows(Protocol):
         """The columns that the file must have."""
 
     def record(self, row: Mapping[str, str], line: int) -> Record:
-        """The record of a row. Raises Unreadable."""
+        """The record of a row, whose cells come in the order of `needed`. Raises Unreadable."""
 
 
 class FileSource:
     """One report file. It is taken as a whole: `read` gives every row, also those outside of the window."""
 
-    def __init__(self, format_: FileFormat, path: Path, columns: ColumnMap | None, zone: ZoneInfo) -> None:
+    def __init__(self, format_: ReportFormat, path: Path, columns: ColumnMap | None, zone: ZoneInfo) -> None:
         if (columns is None) != (format_ == "adyen_settlement"):
             raise ValueError("the formats csv and jsonl need columns, and adyen_settlement takes none")
         self._format = format_
@@ -53,95 +55,64 @@ class FileSource:
         return file_digest(self._path)
 
     def read(self, window: Window) -> Iterator[Record | BadRow]:  # noqa: ARG002 - whole, see above
-        """Every row, in order. Raises SourceFailed: no header, not UTF-8, or changed since `digest` was told."""
-        rows = GenericRows(self._columns, self._zone) if self._columns else SettlementRows(self._zone)
-        found = lines(self._path, self.digest)
-        if self._format == "jsonl":
-            return _jsonl(found, rows)
-        return _csv(found, rows, self._columns.delimiter if self._columns else ",", self.name)
+        """Every row, in order. Raises SourceFailed: no header, packed, or changed since `digest` was told."""
+        if self._columns is None:
+            return self._records(self.digest, SettlementRows(self._zone))
+        return self._records(self.digest, GenericRows(self._columns, self._zone, self._equal(self._columns)))
+
+    def _records(self, digest: str, rows: Rows) -> Iterator[Record | BadRow]:
+        with opened(self._path) as (file, _):
+            begin, hashed = self._begun(file, rows.needed), Hashed(file)
+            hashed.skip_to(begin.offset)
+            yield from begin.reader(_maker(rows)).all(begin.lines(hashed, begin.offset, begin.line))
+            if hashed.digest() != digest:
+                raise SourceFailed(f"{self.name} was changed while it was read; it is left for the next run")
+
+    def _equal(self, columns: ColumnMap) -> EqualRows:
+        """Found in a reading of the whole file, where its rows have no id."""
+        if not columns.digest_of:
+            return NO_EQUAL_ROWS
+        return equal_rows_of(self._path, self._file_format, columns, columns.needed, columns.amounts)
+
+    @property
+    def _file_format(self) -> FileFormat:
+        return "jsonl" if self._format == "jsonl" else "csv"
+
+    def _begun(self, file: BinaryIO, needed: Sequence[str]) -> Beginning:
+        amounts = self._columns.amounts if self._columns else frozenset[str]()
+        return Beginning(file, self.name, self._file_format, self._columns or PLAIN, needed, amounts)
 
 
-def _csv(found: Iterator[Line], rows: Rows, delimiter: str, name: str) -> Iterator[Record | BadRow]:
-    header = _header(found, rows.needed, delimiter, name)
-    width, at = len(header), {column: header.index(column) for column in rows.needed}
-    for line in found:
-        yield _made(line, lambda line: rows.record(_named(_cells(line, delimiter), width, at), line.number))
+class Hashed:
+    """A file that is hashed while it is read, once and from its beginning."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._seen = hashlib.sha256()
+        file.seek(0)
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        block = self._file.read(size)
+        self._seen.update(block)
+        return block
+
+    def skip_to(self, offset: int) -> None:
+        """Passes over what stands before `offset`."""
+        while (left := offset - self._file.tell()) > 0 and self.read(min(left, CHUNK_BYTES)):
+            pass
+
+    def digest(self) -> str:
+        return self._seen.hexdigest()
 
 
-def _made(line: Line, read: Callable[[Line], Record]) -> Record | BadRow:
-    try:
-        return read(line)
-    except Unreadable as reason:
-        return BadRow(line.number, kept(line.text), str(reason))
+def _maker(rows: Rows) -> Maker[Record | BadRow]:
+    needed = rows.needed
 
+    def record(cells: Sequence[str], line: int, _text: str) -> Record:
+        return rows.record(dict(zip(needed, cells, strict=True)), line)
 
-def _named(cells: list[str], width: int, at: Mapping[str, int]) -> dict[str, str]:
-    if len(cells) != width:
-        raise Unreadable(f"{len(cells)} columns, the header has {width}")
-    return {column: cells[i].strip() for column, i in at.items()}
+    def bad(_cells: Sequence[str] | None, line: int, text: str, _code: str, reason: str) -> BadRow:
+        return BadRow(line, kept(text), reason)
 
-
-def _header(found: Iterator[Line], needed: tuple[str, ...], delimiter: str, name: str) -> list[str]:
-    try:
-        header = [cell.strip() for cell in _cells(next(found), delimiter)]
-    except StopIteration:
-        raise SourceFailed(f"{name} is empty: not even a header") from None
-    except Unreadable as reason:
-        raise SourceFailed(f"{name}: the header cannot be read ({reason})") from None
-    if missing := [column for column in needed if column not in header]:
-        shown = ", ".join(missing[:MISSING_NAMED_MAX])
-        more = f" and {len(missing) - MISSING_NAMED_MAX} more" if len(missing) > MISSING_NAMED_MAX else ""
-        raise SourceFailed(f"{name}: the header lacks {shown}{more}")
-    if twice := [column for column in needed if header.count(column) > 1]:
-        raise SourceFailed(f"{name}: the header has {twice[0]} twice")
-    return header
-
-
-def _cells(line: Line, delimiter: str) -> list[str]:
-    _refuse_damaged(line)
-    try:
-        return next(csv.reader([line.text], delimiter=delimiter, strict=True))
-    except csv.Error:
-        raise Unreadable("not CSV: a quote or a line break stands where none may") from None
-
-
-def _refuse_damaged(line: Line) -> None:
-    if not line.whole:
-        raise Unreadable(f"longer than {LINE_BYTES_MAX} bytes")
-    if "\x00" in line.text:
-        raise Unreadable("a NUL character is in it")
-
-
-def _jsonl(found: Iterator[Line], rows: Rows) -> Iterator[Record | BadRow]:
-    for line in found:
-        yield _made(line, lambda line: rows.record(_fields(_json_object(line), rows.needed), line.number))
-
-
-def _fields(value: dict[str, Any], needed: tuple[str, ...]) -> dict[str, str]:
-    return {column: _field(value, column) for column in needed}
-
-
-def _json_object(line: Line) -> dict[str, Any]:
-    _refuse_damaged(line)
-    try:
-        value = _decode(line.text)
-    except (ValueError, RecursionError):
-        raise Unreadable("not JSON, or a key stands twice in it") from None
-    if not isinstance(value, dict):
-        raise Unreadable("not a JSON object")
-    return value
-
-
-def _field(value: dict[str, Any], column: str) -> str:
-    """The text or number at `a.b`; empty when it is missing or null. Raises Unreadable for anything else."""
-    found: Any = value
-    for name in [column] if column in value else column.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    if found is None:
-        return ""
-    if not isinstance(found, str):
-        raise Unreadable(f"{column} is neither a text nor a number")
-    return found.strip()
-
-
-_decode = exact_decoder(str)
+    return Maker(record, bad)

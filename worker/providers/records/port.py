@@ -9,16 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from models.errors import LedgerbeatError
+from worker.files.cells import RAW_LENGTH_MAX as RAW_LENGTH_MAX
+from worker.files.errors import SourceFailed as SourceFailed
 
 RecordKind = Literal["deposit", "refund", "chargeback", "payout", "fee", "other"]
-
-RAW_LENGTH_MAX = 4_000
-"""What is kept of a bad row: enough to find it, bounded."""
-
-
-class SourceFailed(LedgerbeatError):
-    """The source could not be read to its end; the message names the step, never a secret. Nothing is concluded."""
 
 
 @dataclass(frozen=True, slots=True)

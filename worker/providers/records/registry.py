@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from worker.providers.payouts.registry import base_url
 from worker.providers.records.asking import Patience
-from worker.providers.records.columns import ColumnMap, FileFormat
+from worker.providers.records.columns import ColumnMap, ReportFormat
 from worker.providers.records.files import FileSource
 from worker.providers.records.port import RecordSource, SourceFailed
 from worker.providers.records.sandbox import SandboxRecords
@@ -52,7 +52,7 @@ def files(account: ProviderSettings) -> tuple[FileSource, ...]:
     return tuple(file_source(told.format, path, told.columns, ZoneInfo(told.timezone)) for path in found)
 
 
-def file_source(format_: FileFormat, path: Path, columns: ColumnMap | None, zone: ZoneInfo) -> FileSource:
+def file_source(format_: ReportFormat, path: Path, columns: ColumnMap | None, zone: ZoneInfo) -> FileSource:
     """One report file as a source; nothing is read yet. ValueError: columns where none belong, or none where needed."""
     return FileSource(format_, path, columns, zone)
 

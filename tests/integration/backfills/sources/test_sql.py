@@ -19,7 +19,7 @@ from tests.unit.backfills.sources.legacy import (
     with_columns,
     written,
 )
-from worker.sources.cells import Number
+from worker.files.cells import Number
 from worker.sources.port import SourceFailed
 
 

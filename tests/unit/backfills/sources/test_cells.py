@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.backfills.sources.legacy import told
+from worker.files.cells import Number
+from worker.files.errors import Refused
+from worker.files.times import Stamp
 from worker.sources import cells
-from worker.sources.cells import Number, Refused, Stamp
 from worker.sources.mapping import LegacyMapping, legacy_mapping
 
 EPOCH = datetime.fromisoformat("2000-01-01T00:00:00")
@@ -54,7 +56,7 @@ def test_amounts_are_read_as_the_mapping_says(value: str, currency: str, more: A
 @pytest.mark.parametrize(
     ("value", "currency", "more"),
     [
-        ("1.0", "JPY", {}), ("1.00", "EUR", {"unit": "minor"}), ("1,50", "EUR", {}),
+        ("1.5", "JPY", {}), ("1.00", "EUR", {"unit": "minor"}), ("1,50", "EUR", {}),
         ("1.50", "EUR", {"decimal_mark": ","}),
         (".5", "EUR", {}), ("5.", "EUR", {}), ("1 000", "EUR", {}), ("0x10", "EUR", {}), ("1_000", "EUR", {}),
         ("--1", "EUR", {}), ("1e2", "EUR", {}), ("inf", "EUR", {}), ("1.000", "EUR", {}), ("1\n", "EUR", {}),
@@ -101,7 +103,9 @@ def test_every_amount_that_is_written_is_read_back(amount: int, currency: str, g
     [
         ("2024-01-01T00:00:00Z", {}, "2024-01-01T00:00:00"), ("2024-01-01 03:00:00+03", {}, "2024-01-01T00:00:00"),
         ("2024-01-01T00:00:00.123456-05:30", {}, "2024-01-01T05:30:00.123456"),
-        ("20240101T000000Z", {}, "2024-01-01T00:00:00"), ("2024-01-01T00:00Z", {}, "2024-01-01T00:00:00"),
+        ("20240101T000000Z", {}, "2024-01-01T00:00:00"),
+        ("2024-01-01T10:00:00.1234567Z", {}, "2024-01-01T10:00:00.123456"),
+        ("2024-01-01T00:00Z", {}, "2024-01-01T00:00:00"),
         ("2024-01-01", {"timezone": "Europe/Istanbul"}, "2023-12-31T21:00:00"),
         ("01.02.2024 12:00", {"time_format": "%d.%m.%Y %H:%M", "timezone": "UTC"}, "2024-02-01T12:00:00"),
         ("01/02/2024 +0300", {"time_format": "%d/%m/%Y %z"}, "2024-01-31T21:00:00"),
@@ -119,7 +123,8 @@ def test_times_are_read_as_the_mapping_says(value: str, more: Any, expected: str
     [
         ("", {}, "no_time"), ("2024-01-01", {}, "no_zone"), ("2024-01-01T10:00:00", {}, "no_zone"),
         ("01.02.2024", {"time_format": "%d.%m.%Y"}, "no_zone"), ("2024-13-01", {}, "bad_time"),
-        ("2024-01-01T10:00:00.1234567Z", {}, "bad_time"), ("2024-W01-1", {}, "bad_time"), ("24-01-01", {}, "bad_time"),
+        ("2024-01-01T10:00:00.1234567890Z", {}, "bad_time"),
+        ("2024-W01-1", {}, "bad_time"), ("24-01-01", {}, "bad_time"),
         ("2024-01-01x10:00:00Z", {}, "bad_time"), ("infinity", {}, "bad_time"), ("0044-03-15 BC", {}, "bad_time"),
         ("2024-01-01T10:00:60Z", {}, "bad_time"), ("9999-12-31T23:59:59-05:00", {}, "bad_time"),
         ("2024-01-01T10:00:00 Europe/Paris", {}, "bad_time"), ("1.5", {"time_format": "epoch"}, "bad_time"),

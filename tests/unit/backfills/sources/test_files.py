@@ -22,9 +22,9 @@ from tests.unit.backfills.sources.legacy import (
     with_columns,
     written,
 )
+from worker.files.reading import Reader, TextLines
 from worker.sources.files import FileSource
 from worker.sources.port import BadRow, Extent, Page, Row, SourceChanged, SourceFailed
-from worker.sources.reading import FileRows, TextLines
 
 ROW = b"1,p1,1.00,EUR,2024-01-01T00:00:00Z\n"
 MEMORY_BYTES_MAX = 6 * 1024 * 1024
@@ -75,7 +75,14 @@ def test_a_line_feed_in_a_file_of_lone_returns_ends_nothing(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("lines", "characters", "is_one"),
-    [(100, 1, True), (101, 1, False), (8, 8_000, True), (9, 8_000, False), (2, 60_000, False)],
+    [
+        (100, 1, True),
+        (30_000, 1, True),
+        (8, 8_000, True),
+        (9, 8_000, False),
+        (2, 60_000, False),
+        (2, 99_000, False),
+    ],
 )
 def test_a_record_over_many_lines_is_bounded(
     tmp_path: Path, lines: int, characters: int, is_one: bool
@@ -83,10 +90,11 @@ def test_a_record_over_many_lines_is_bounded(
     note = b"\n".join([b"n" * characters] * lines)
     record = b'1,p1,1,EUR,2024-01-01T00:00Z,"' + note + b'"\n'
     path = written(tmp_path, HEADER.replace(b"at", b"at,note") + record + b"2,p1,1,EUR,2024-01-01T00:00Z,\n")
-    first, *_, last = everything(source(path))
-    assert posting(last).line == lines + 2
+    first, last = everything(source(path))
+    assert (posting(last).row_id, posting(last).line) == ("2", lines + 2)
     assert isinstance(first, BadRow) is not is_one
-    assert is_one or bad(first).code == "unclosed_quote"
+    assert is_one or bad(first).code == "too_long"
+    assert is_one or f"its quotes hold the lines 2 to {lines + 1}" in bad(first).reason
 
 
 @pytest.mark.parametrize("content", [HEADER, HEADER.strip(), HEADER + b"\n\n  \n"])
@@ -116,11 +124,14 @@ def test_a_page_that_meets_blank_lines_only_ends_early(tmp_path: Path) -> None:
         (HEADER.decode().encode("utf-16-le") + ROW, "the header cannot be read (a NUL character"),
         (b"\x1f\x8b\x08\x00", "is packed with gzip: unpack it first"),
         (b"PK\x03\x04", "is packed with zip: unpack it first"),
-        (b"id,owner,amount,currency\n", "the header lacks at: correct columns in the mapping"),
+        (b"id,owner,amount,currency\n", "the header lacks at: correct columns, delimiter or skip_lines"),
         (b"id;owner;amount;currency;at\n", "the header lacks id, owner, amount, currency, at"),
         (b"id,owner,amount,currency,at,amount\n", "the header has amount twice"),
-        (b'id,owner,amount,currency,"at\n"', "the header cannot be read; it must be one line of CSV"),
-        (b"id,owner,amount,currency,at\xff\n", "the header cannot be read (the line is not utf-8"),
+        (
+            b'id,owner,amount,currency,"at\n',
+            "the header cannot be read (the quote that is opened in line 1 is not closed",
+        ),
+        (b"id,owner,amount,currency,at\xff\n", "the header cannot be read (the text is not utf-8"),
         (HEADER.strip() + b"," * 70_000, "the header cannot be read (the line is longer than"),
     ],
 )
@@ -202,14 +213,14 @@ def test_another_file_than_the_run_was_asked_for_is_refused_at_its_first_page(tm
 def test_a_file_that_changes_while_a_page_is_read_gives_no_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, page = written(tmp_path, HEADER + ROW * 5), FileRows.page
+    path, page = written(tmp_path, HEADER + ROW * 5), Reader.page
 
-    def meanwhile(rows: FileRows, lines: TextLines, rows_max: int) -> list[Row | BadRow]:
+    def meanwhile(rows: Reader[Row | BadRow], lines: TextLines, rows_max: int) -> list[Row | BadRow]:
         with path.open("ab") as file:
             file.write(ROW)
         return page(rows, lines, rows_max)
 
-    monkeypatch.setattr(FileRows, "page", meanwhile)
+    monkeypatch.setattr(Reader, "page", meanwhile)
     with pytest.raises(SourceChanged, match="was changed while it was read"):
         source(path).page(None, 2)
 

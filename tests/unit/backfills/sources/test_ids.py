@@ -55,7 +55,8 @@ def test_of_a_record_of_csv(tmp_path: Path, record: bytes, row_id: str | None) -
         (b"7,p1,x,EUR,2024-01-01T00:00:00Z", "p1:EUR"),
         (b"7,p:1,1.00,USD,never", "p:1:USD"),
         (b"7,,1.00,EUR,2024-01-01T00:00:00Z", None),
-        (b"7,p1,1.00,eur,2024-01-01T00:00:00Z", None),
+        (b"7,p1,x,eur,2024-01-01T00:00:00Z", "p1:EUR"),
+        (b"7,p1,x,euro,2024-01-01T00:00:00Z", None),
     ],
 )
 def test_of_a_balance_it_is_the_owner_and_the_currency(

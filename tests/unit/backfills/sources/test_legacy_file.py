@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.backfills.sources.legacy import bad, everything, posting, source, told, with_columns, written
-from worker.providers.records.lines import LINE_BYTES_MAX
+from worker.files.lines import RECORD_BYTES_MAX
 from worker.sources.port import RAW_LENGTH_MAX, BadRow, PostingRow
 
 MAPPING = told(
@@ -43,20 +43,21 @@ RECORDS: list[tuple[str | bytes, str, str]] = [
     ("15,p1,,0.00,EUR,2024-01-01,BET,", "zero_amount", "nothing moved"),
     ("16,p1,,-0,EUR,2024-01-01,BET,", "zero_amount", "nothing moved"),
     ("17,p1,,1.005,EUR,2024-01-01,BET,", "bad_amount", "more than 2 digits"),
-    ("18,p1,,1.00,JPY,2024-01-01,BET,yen have no decimals", "bad_amount", "more than 0 digits"),
+    ("18,p1,,1.00,JPY,2024-01-01,BET,zeros say nothing", GOOD, ""),
+    ("74,p1,,1.50,JPY,2024-01-01,BET,yen have no decimals", "bad_amount", "more than 0 digits"),
     ("19,p1,,1.234,BHD,2024-01-01,BET,fils have three", GOOD, ""),
     ("20,p1,,1e3,EUR,2024-01-01,BET,", "bad_amount", "not a plain decimal number"),
     ("21,p1,,NaN,EUR,2024-01-01,BET,", "bad_amount", "not a plain decimal number"),
     ("22,p1,,\u0661\u0662,EUR,2024-01-01,BET,arabic digits", "bad_amount", "not a plain decimal number"),
     ("23,p1,,\uff11\uff12,EUR,2024-01-01,BET,full-width digits", "bad_amount", "not a plain decimal number"),
-    (
-        "24,p1,,\u22125.00,EUR,2024-01-01,BET,a minus of typography",
-        "bad_amount",
-        "not a plain decimal number",
-    ),
-    ("25,p1,,(5.00),EUR,2024-01-01,BET,", "bad_amount", "not a plain decimal number"),
-    ("26,p1,,5.00-,EUR,2024-01-01,BET,", "bad_amount", "not a plain decimal number"),
-    ("27,p1,,$5.00,EUR,2024-01-01,BET,", "bad_amount", "not a plain decimal number"),
+    ("24,p1,,\u22125.00,EUR,2024-01-01,BET,a minus of typography", GOOD, ""),
+    ("25,p1,,(5.00),EUR,2024-01-01,BET,", GOOD, ""),
+    ("26,p1,,5.00-,EUR,2024-01-01,BET,", GOOD, ""),
+    ("27,p1,,$5.00,EUR,2024-01-01,BET,", "bad_amount", "not of the row's currency"),
+    ("70,p1,,\u20ac 5.00,EUR,2024-01-01,BET,", GOOD, ""),
+    ("71,p1,,(-5.00),EUR,2024-01-01,BET,", "bad_amount", "has two signs"),
+    ("72,8.82E+15,,5.00,EUR,2024-01-01,BET,", "mangled_id", "what a spreadsheet made of one"),
+    ("#REF!,p1,,5.00,EUR,2024-01-01,BET,", "mangled_id", "what a spreadsheet made of one"),
     ('28,p1,,"1,23",EUR,2024-01-01,BET,', "bad_amount", "not grouped by threes"),
     ('29,p1,,"1,2345.00",EUR,2024-01-01,BET,', "bad_amount", "not grouped by threes"),
     ('30,p1,,"1.234,50",EUR,2024-01-01,BET,the other way round', "bad_amount", "not grouped by threes"),
@@ -64,10 +65,10 @@ RECORDS: list[tuple[str | bytes, str, str]] = [
     ("32,p1,,92233720368547758.07,EUR,2024-01-01,BET,", GOOD, ""),
     (f"33,p1,,{'9' * 5000},EUR,2024-01-01,BET,", "bad_amount", "not a plain decimal number"),
     ("34,p1,,1.00,,2024-01-01,BET,", "no_currency", "the currency, currency, is empty"),
-    ("35,p1,,1.00,eur,2024-01-01,BET,", "unknown_currency", "three capital letters"),
+    ("35,p1,,1.00,eur,2024-01-01,BET,small letters", GOOD, ""),
     ("36,p1,,1.00,XXX,2024-01-01,BET,", "unknown_currency", "ISO 4217"),
     ("37,p1,,1.00,BTC,2024-01-01,BET,", "unknown_currency", "ISO 4217"),
-    ("38,p1,,1.00,\u0415UR,2024-01-01,BET,cyrillic E", "unknown_currency", "three capital letters"),
+    ("38,p1,,1.00,\u0415UR,2024-01-01,BET,cyrillic E", "unknown_currency", "three letters"),
     ("39,p1,,1.00,EUR,,BET,", "no_time", "the time, at, is empty"),
     ("40,p1,,1.00,EUR,31/12/2024,BET,", "bad_time", "not an ISO 8601 time"),
     ("41,p1,,1.00,EUR,2024-02-30,BET,", "bad_time", "not an ISO 8601 time"),
@@ -79,32 +80,44 @@ RECORDS: list[tuple[str | bytes, str, str]] = [
     ("47,p1,,1.00,EUR,0001-01-01T00:00:00+05:00,BET,", "bad_time", "not an ISO 8601 time"),
     ("48,p1,,1.00,EUR,2024-01-01,SPIN,", "unknown_kind", "the kind, kind, is not one of [kinds]"),
     ("49,p1,,1.00,EUR,2024-01-01,,", "unknown_kind", "the kind, kind, is not one of [kinds]"),
-    ("50,p1,,1.00,EUR,2024-01-01,BET", "ragged", "has 7 columns, the header 8"),
-    ("51,p1,,1.00,EUR,2024-01-01,BET,a,b", "ragged", "has 9 columns, the header 8"),
+    ("50,p1,,1.00,EUR,2024-01-01,BET", "ragged", "7 columns, the header has 8"),
+    ("51,p1,,1.00,EUR,2024-01-01,BET,a,b", "ragged", "9 columns, the header has 8"),
     (",,,,,,,", "no_id", "the id, id, is empty"),
-    ("\t\t", "ragged", "has 1 columns"),
+    ("\t\t", "ragged", "1 columns, the header"),
     (b"52,p\xff1,,1.00,EUR,2024-01-01,BET,", "undecodable", "not utf-8"),
     (b"53,p1,,1.00,EUR,2024-01-01,BET,caf\xe9", "undecodable", "not utf-8"),
     ("54,p1,,1.00,EUR,2024-01-01,BET,a\x00b", "nul", "a NUL character"),
     (
-        f"55,p1,,1.00,EUR,2024-01-01,BET,{'z' * LINE_BYTES_MAX}",
+        f"55,p1,,1.00,EUR,2024-01-01,BET,{'z' * RECORD_BYTES_MAX}",
         "too_long",
-        f"longer than {LINE_BYTES_MAX} bytes",
+        f"longer than {RECORD_BYTES_MAX} bytes",
     ),
-    (f"56,p1,,1.00,EUR,2024-01-01,BET,{'z' * 900_000}", "too_long", f"longer than {LINE_BYTES_MAX} bytes"),
-    ('57,p1,,1.00,EUR,2024-01-01,BET,"never closed', "unclosed_quote", "the next line is read by itself"),
-    ("58,p1,,1.00,EUR,2024-01-01,BET,read by itself", GOOD, ""),
-    ('59,"p1,,1.00,EUR,2024-01-01,BET,', "unclosed_quote", "is opened and not closed"),
-    ('60,"p1",,1.00,EUR,2024-01-01,BET,"a row with quotes, which closes nothing"', GOOD, ""),
-    ('67,"p1,,1.00,EUR,2024-01-01,BET,', "unclosed_quote", "is opened and not closed"),
-    ('68,p1,,1.00,EUR,2024-01-01,BET,closes it 12"', GOOD, ""),
+    (f"56,p1,,1.00,EUR,2024-01-01,BET,{'z' * 900_000}", "too_long", f"longer than {RECORD_BYTES_MAX} bytes"),
+    (
+        (
+            '57,p1,,1.00,EUR,2024-01-01,BET,"never closed\n58,p1,,1.00,EUR,2024-01-01,BET,a stranger wrote it\n'
+            '59,"p1,,1.00,EUR,2024-01-01,BET,\n60,"p1",,1.00,EUR,2024-01-01,BET,"the first of these closes it"'
+        ),
+        "not_csv",
+        "its quotes hold the lines",
+    ),
+    (
+        '67,"p1,,1.00,EUR,2024-01-01,BET,\n68,p1,,1.00,EUR,2024-01-01,BET,closes it 12"',
+        "ragged",
+        "2 columns, the header has 8; its quotes hold the lines",
+    ),
     ("61,p1,,1.00,EUR,2024-01-01,BET,a return\rinside", "not_csv", "a quote or a line break"),
     ('62,p1,,1.00,EUR,2024-01-01,BET,"a return\rin quotes"', GOOD, ""),
     ('63,p1,,1.00,EUR,2024-01-01,BET,a 12" record', GOOD, ""),
-    ('64,p1,,1.00,EUR,2024-01-01,"BET"x,', "not_csv", "a quote or a line break"),
-    ('65,p1,,1.00,EUR,2024-01-01,BET,"one",', "ragged", "has 9 columns"),
+    ('64,p1,,1.00,EUR,2024-01-01,"BET"x",', "not_csv", "a quote or a line break"),
+    ('65,p1,,1.00,EUR,2024-01-01,BET,"one",', "ragged", "9 columns"),
     ("1,p1,,10.00,EUR,2024-01-01T10:00:00Z,BONUS,an id twice is the ledger's to see", GOOD, ""),
-    ("66,p1,,1.00,EUR,2024-01-01,BET,the last one has no end", GOOD, ""),
+    ("66,p1,,1.00,EUR,2024-01-01,BET,the last good one", GOOD, ""),
+    (
+        '69,p1,,1.00,EUR,2024-01-01,BET,"never closed\n73,p1,,1.00,EUR,2024-01-01,BET,and no end',
+        "unclosed_quote",
+        "is not closed before the end of the file: the 2 lines from there on are this one record",
+    ),
 ]
 
 
@@ -168,7 +181,9 @@ def test_a_bad_row_keeps_its_text_as_far_as_a_database_can(tmp_path: Path) -> No
     }
     assert shown["nul"].raw == "54,p1,,1.00,EUR,2024-01-01,BET,a\ufffdb"
     assert shown["undecodable"].raw == "53,p1,,1.00,EUR,2024-01-01,BET,caf\ufffd"
-    assert shown["unclosed_quote"].raw == '67,"p1,,1.00,EUR,2024-01-01,BET,'
+    assert shown["unclosed_quote"].raw == (
+        '69,p1,,1.00,EUR,2024-01-01,BET,"never closed\n73,p1,,1.00,EUR,2024-01-01,BET,and no end'
+    )
     assert len(shown["too_long"].raw) == RAW_LENGTH_MAX
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.unit.backfills.sources.legacy import COLUMNS, told, with_columns
-from worker.sources.mapping import ENCODINGS, legacy_mapping
+from worker.files.layout import ENCODINGS
+from worker.sources.mapping import legacy_mapping
 from worker.sources.port import RowKind, SourceFailed
 
 
@@ -53,7 +54,7 @@ BY_KIND: dict[str, Any] = {"sign": "by_kind", "columns": with_columns(kind="kind
         (told(columns=with_columns(owner=" owner")), "columns.owner: a printable text without spaces around it"),
         (told(columns=with_columns(kind="kind"), kinds={"BET\x00": {}}), "a printable text without spaces around it"),
         (told(columns={**COLUMNS, "user": "x"}), "columns.user: Extra inputs are not permitted"),
-        (told(columns={**COLUMNS, "id": 5}), "columns.id: Input should be a valid string"),
+        (told(columns={**COLUMNS, "id": 5}), "columns.id: a column, or a list of columns, was"),
         (told(columns=5), "columns: Input should be a valid dictionary"),
         (told(columns=with_columns(amount=None)), "set either amount, or both credit and debit"),
         (told(columns=with_columns(amount=None, credit="c")), "set either amount, or both credit and debit"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.backfills.sources import legacy
 from tests.unit.backfills.sources.legacy import HEADER, everything, pages, source, written
-from worker.providers.records.lines import LINE_BYTES_MAX
+from worker.files.lines import RECORD_BYTES_MAX
 from worker.sources.port import BadRow
 
 GOOD = b"7,p1,1.00,EUR,2024-01-01T00:00:00Z"
@@ -85,8 +85,8 @@ def test_rows_across_the_borders_of_blocks_are_whole(
         *range(60, 90),
         131_000,
         60_000,
-        LINE_BYTES_MAX - 1,
-        LINE_BYTES_MAX + 1,
+        RECORD_BYTES_MAX - 1,
+        RECORD_BYTES_MAX + 1,
         300_000,
         70,
         131_072,
@@ -97,7 +97,7 @@ def test_rows_across_the_borders_of_blocks_are_whole(
     found = everything(source(path, MAPPING_WITH_NOTE, format_=format_), rows_max)
     assert len(found) == len(lines)
     for number, (row, line) in enumerate(zip(found, lines, strict=True)):
-        too_long = len(line) > LINE_BYTES_MAX
+        too_long = len(line) > RECORD_BYTES_MAX
         assert (row.code == "too_long") if isinstance(row, BadRow) else not too_long, number
         assert row.raw == line[:SHORT_LINES].decode()
 

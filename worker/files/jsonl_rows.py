@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.providers.records.exact_json import exact_decoder
-from worker.sources.cells import Number, Refused
-from worker.sources.reading import TextLines
+from worker.files.cells import Number
+from worker.files.errors import Refused
+from worker.files.exact_json import exact_decoder
+from worker.files.reading import TextLines
 
 _decode = exact_decoder(Number)
 
@@ -16,7 +17,7 @@ class JsonlFormat:
     def __init__(self, needed: Sequence[str], amounts: frozenset[str]) -> None:
         self._paths = [(column, column.split("."), column in amounts) for column in needed]
 
-    def cells(self, text: str, lines: TextLines) -> tuple[list[str], str, int]:  # noqa: ARG002 - a line is a record
+    def cells(self, text: str, raw: bytes, lines: TextLines) -> tuple[list[str], str]:  # noqa: ARG002 - a line is whole
         """Raises Refused."""
         try:
             value = _decode(text)
@@ -25,10 +26,14 @@ class JsonlFormat:
         if not isinstance(value, dict):
             raise Refused("not_json", "the line is not a JSON object")
         try:
-            return [_cell(value, *path) for path in self._paths], text, 0
+            return [_cell(value, *path) for path in self._paths], text
         except Refused as refused:
             refused.cells = [_readable(value, *path) for path in self._paths]
             raise
+
+    def refused(self, refused: Refused, raw: bytes, lines: TextLines) -> Refused:  # noqa: ARG002 - a line is whole
+        """A record is one line, whatever is wrong with it."""
+        return refused
 
 
 def _readable(value: dict[str, Any], column: str, path: list[str], is_amount: bool) -> str:
