@@ -110,6 +110,18 @@ def test_what_a_capture_released_is_told_apart(
     assert parsed(type_, **changes).released_minor == released
 
 
+def test_a_total_is_of_the_beginning_of_its_second_or_of_its_end() -> None:
+    """`charge.refunded` tells of a refund that was just made; an update of what has become of refunds since."""
+    (refunded,) = all_parsed("charge.refunded", amount_refunded=700)
+    subject = fixture("stripe_charge") | {"amount_refunded": 0}
+    changed = stripe_event("charge.updated", subject, before={"amount_refunded": 700}) | {
+        "created": 1795000000
+    }
+    capture, updated = stripe.parse(encoded(changed), {})
+    assert (capture.move, updated.move) == ("capture_total", "refund_total")
+    assert (refunded.sequence, updated.sequence) == (3590000000, 3590000001)
+
+
 def test_a_charge_that_came_back_was_captured_before() -> None:
     events = all_parsed("charge.failed", status="failed", failure_balance_transaction="txn_9")
     assert [(one.move, one.part_id, one.amount_minor) for one in events] == [
