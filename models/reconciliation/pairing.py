@@ -97,4 +97,20 @@ LINES = """
     )
 """
 
-PAIRING = f"{EXACT} {COMBINED} {RESEMBLING} {PAIRED} {LINES}"
+# What a provider paid out to our bank and took back, or the bank sent back, of which the bank shows neither: the one
+# cancels the other, as often as there is one.
+CANCELLED = """,
+    own_transfers AS MATERIALIZED (
+        SELECT transaction_id, split_part(subject, '\\:', 2) AS sender, ours_currency AS currency, ours_minor AS minor,
+            row_number() OVER (PARTITION BY split_part(subject, '\\:', 2), ours_currency, ours_minor
+                ORDER BY ours_at, transaction_id) AS nth
+        FROM lines
+        WHERE kind = 'own_transfer' AND step = 'nothing' AND record_id IS NULL AND CAST(:bank AS text) IS NOT NULL
+    ),
+    cancelled AS MATERIALIZED (
+        SELECT o.transaction_id FROM own_transfers o
+        JOIN own_transfers b ON (b.sender, b.currency, b.minor, b.nth) = (o.sender, o.currency, -o.minor, o.nth)
+    )
+"""
+
+PAIRING = f"{EXACT} {COMBINED} {RESEMBLING} {PAIRED} {LINES} {CANCELLED}"

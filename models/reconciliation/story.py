@@ -10,7 +10,7 @@ Beyond the window a line is there for one that might be its counterpart, and onl
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
 
-from models.reconciliation.lines import EACH, IN_WINDOW, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
+from models.reconciliation.lines import AT_THE_BANK, EACH, IN_WINDOW, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
 
 # As the planner cannot look them up: takes that it has no statistics of would be taken for no rows, and joined so.
 TAKES = "(SELECT CAST(:takes AS bigint[]))"
@@ -18,11 +18,11 @@ TAKES = "(SELECT CAST(:takes AS bigint[]))"
 LEFT_OVER = f"({KEY}) IN (SELECT {KEY} FROM summed WHERE reference IS NOT NULL)"
 
 # The references in question: what is left over, and what stands open from earlier runs. And what the ledger calls them.
-SUSPECTS = """
+SUSPECTS = f"""
     open_findings AS MATERIALIZED (
         SELECT detail ->> 'line' AS kind, detail ->> 'reference' AS reference, detail FROM reconciliation_findings
         WHERE tenant = :tenant AND provider = :provider AND state = 'open' AND run_id IS NOT NULL
-            AND kind <> 'invariant_broken'
+            AND kind NOT IN ('invariant_broken', 'duplicate_record')
     ),
     suspects AS MATERIALIZED (
         SELECT kind, reference FROM summed WHERE reference IS NOT NULL
@@ -30,8 +30,8 @@ SUSPECTS = """
         SELECT kind, reference FROM open_findings
     ),
     subjects AS MATERIALIZED (
-        SELECT CASE kind WHEN 'other' THEN reference WHEN 'fee' THEN :fee || reference ELSE :deposit || reference END
-            AS subject
+        SELECT CASE kind WHEN 'other' THEN reference WHEN 'fee' THEN :fee || reference
+            WHEN 'own_transfer' THEN :settlement || reference ELSE :deposit || reference END AS subject
         FROM suspects
         UNION
         SELECT 'hold\\:' || p.payout_id FROM suspects s
@@ -43,8 +43,13 @@ SUSPECTS = """
     moved AS MATERIALIZED (
         SELECT t.id FROM subjects s JOIN ledger_transactions t ON t.tenant = :tenant AND t.subject = s.subject
         UNION
+        SELECT e.transaction_id FROM accounts a JOIN ledger_entries e ON e.account_id = a.id
+        WHERE a.tenant = :tenant AND a.code = CAST(:bank AS text)
+            AND {AT_THE_BANK.format(currency="a.currency", amount="e.amount_minor")} IN (
+                SELECT reference FROM suspects WHERE kind = 'own_transfer')
+        UNION
         SELECT CAST(substr(reference, 13) AS bigint) FROM suspects
-        WHERE kind = 'other' AND reference ~ '^transaction [0-9]{1,18}$'
+        WHERE kind = 'other' AND reference ~ '^transaction [0-9]{{1,18}}$'
     ),
 """
 

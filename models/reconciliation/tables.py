@@ -22,7 +22,7 @@ from models.base import Instant, metadata
 FINDING_KINDS = (
     "missing_at_provider", "missing_in_ledger", "amount_mismatch", "currency_mismatch", "status_mismatch",
     "fee_mismatch", "duplicate_at_provider", "late_reversal", "unknown_event", "in_doubt_overdue",
-    "invariant_broken",
+    "invariant_broken", "duplicate_payment", "disputed_more_than_captured", "duplicate_record",
 )  # fmt: skip
 FINDING_STATES = ("open", "resolved", "ignored", "closed")
 SEVERITIES = ("low", "medium", "high", "critical")

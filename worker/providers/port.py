@@ -101,7 +101,9 @@ class ProviderEvent:
         """The event as JSON-ready job arguments. Fields of LATER_FIELDS only where they say something, so that an event
         has the idempotency key that it had before they were added."""
         values = {name: getattr(self, name) for name in NAMES}
-        return {name: value for name, value in values.items() if value is not None or name not in LATER_FIELDS}
+        return {
+            name: value for name, value in values.items() if value is not None or name not in LATER_FIELDS
+        }
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> Self:
