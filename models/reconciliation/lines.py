@@ -13,8 +13,10 @@ KIND = """
         WHEN 'settlement.booked' THEN 'own_transfer' WHEN 'settlement.returned' THEN 'own_transfer' ELSE 'other' END
 """
 
-# What is known at a bank of our own transfers: their amount. Their references are the bank's, and nobody else's.
+# What is known at a bank of our own transfers: their amount. Their references are the bank's, and nobody else's. So
+# many transfers have one name, and which was matched with which is remembered of each.
 AT_THE_BANK = "{currency} || ' ' || abs({amount})"
+BY_AMOUNT = "({kind} = 'own_transfer' AND CAST(:bank AS text) IS NOT NULL)"
 
 # What the ledger moved through the provider's clearing account, or through the bank account that it is. A payout is
 # known to the provider by the reference of the attempt that it took; whatever else has no reference there is known by

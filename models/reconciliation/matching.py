@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.reconciliation.ignored import count_ignored
-from models.reconciliation.lines import CONFLICTING, FEED, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
+from models.reconciliation.lines import BY_AMOUNT, CONFLICTING, FEED, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
 from models.reconciliation.pairing import PAIRING
 from models.reconciliation.retold import count_repeated, find_conflicts, newest_only, set_stale_apart
 from models.reconciliation.scope import Scope, allow_long_statements
@@ -35,12 +35,13 @@ SUMMED = f"""
         GROUP BY {KEY}
     ),
     summed AS MATERIALIZED (
-        SELECT currency, kind, CASE WHEN surplus <> 0 THEN reference END AS reference,
-            CASE WHEN surplus <> 0 THEN amount_minor END AS amount_minor,
+        SELECT currency, kind, CASE WHEN in_question THEN reference END AS reference,
+            CASE WHEN in_question THEN amount_minor END AS amount_minor,
             sum(theirs) AS theirs, sum(ours) AS ours,
             sum(CAST(theirs AS numeric) * amount_minor) AS theirs_minor,
             sum(CAST(ours AS numeric) * amount_minor) AS ours_minor
-        FROM counted GROUP BY 1, 2, 3, 4
+        FROM (SELECT *, surplus <> 0 OR {BY_AMOUNT.format(kind="kind")} AS in_question FROM counted) c
+        GROUP BY 1, 2, 3, 4
     ),
 """
 

@@ -10,7 +10,17 @@ Beyond the window a line is there for one that might be its counterpart, and onl
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
 
-from models.reconciliation.lines import AT_THE_BANK, EACH, IN_WINDOW, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
+from models.reconciliation.lines import (
+    AT_THE_BANK,
+    BY_AMOUNT,
+    EACH,
+    IN_WINDOW,
+    JUDGED,
+    JUDGED_TOLD,
+    KEY,
+    OURS,
+    THEIRS,
+)
 
 # As the planner cannot look them up: takes that it has no statistics of would be taken for no rows, and joined so.
 TAKES = "(SELECT CAST(:takes AS bigint[]))"
@@ -103,7 +113,8 @@ FORGOTTEN = f"""
         SELECT {KEY}, at, transaction_id, record_id, row_number() OVER (PARTITION BY {KEY} ORDER BY at) AS nth
         FROM ours o
         WHERE kind <> 'fee' AND CASE WHEN record_id IS NOT NULL
-            THEN record_id NOT IN (SELECT record_id FROM tellings UNION ALL SELECT record_id FROM theirs)
+            THEN (outside OR NOT {BY_AMOUNT.format(kind="kind")})
+                AND record_id NOT IN (SELECT record_id FROM tellings UNION ALL SELECT record_id FROM theirs)
             ELSE outside AND at < :forgotten_before
                 AND EXISTS (SELECT FROM reconciliation_runs n
                     WHERE n.tenant = :tenant AND n.provider = :provider AND n.concluded_id >= o.transaction_id
@@ -116,18 +127,20 @@ FORGOTTEN = f"""
     ),
 """
 
-# `rank` says who is first to be paired: who is known to belong to each other, then what is older than the window.
+# `rank` says who is first to be paired: who is known to belong to each other, then what is older than the window. Of
+# what is known by its amount alone, that is overdue: what moved lately is more likely to be meant, and comes before it.
+FIRST_OR_LAST = f"CASE WHEN {BY_AMOUNT.format(kind='kind')} THEN 4 ELSE 1 END"
 STORY = f"""
     {SUSPECTS} {OUR_STORY} {THEIR_STORY} {FORGOTTEN}
     story AS (
         SELECT -1 AS side, {KEY}, at, transaction_id, subject, record_id, CAST(NULL AS text) AS status,
             CAST(NULL AS integer) AS line, outside, judged, false AS is_forgotten,
-            CASE WHEN record_id IS NOT NULL THEN 0 WHEN outside THEN 1 ELSE 3 END AS rank
+            CASE WHEN record_id IS NOT NULL THEN 0 WHEN outside THEN {FIRST_OR_LAST} ELSE 3 END AS rank
         FROM ours
         UNION ALL
         SELECT 1, {KEY}, at, NULL, NULL, record_id, status, line, outside, judged, false,
             CASE WHEN record_id IN (SELECT record_id FROM ours WHERE record_id IS NOT NULL) THEN 0
-                WHEN outside THEN 1 ELSE 3 END
+                WHEN outside THEN {FIRST_OR_LAST} ELSE 3 END
         FROM theirs
         UNION ALL
         SELECT 1, {KEY}, at, NULL, NULL, NULL, NULL, NULL, true, false, true,

@@ -15,6 +15,9 @@ from models.reconciliation.lines import EACH, FEED
 from models.reconciliation.retold import newest_only, set_stale_apart
 from models.reconciliation.scope import Scope, allow_long_statements
 
+UNDECIDED_OUTCOMES = ("sending", "not_sent", "in_doubt", "submitted", "not_found", "abandoned")
+"""Of attempts that may have paid, or may yet turn out to have."""
+
 NOT_BOOKED = """
     NOT EXISTS (SELECT FROM ledger_transactions t WHERE t.tenant = :tenant AND t.idempotency_key
         = {prefix} || replace(replace(r.record_id, '%', '%25'), '\\:', '%3A'))
@@ -35,8 +38,8 @@ UNBOOKED_FEES = f"""
 """
 
 # Of the whole feed, so that what had to wait is booked by a later night. A payout of ours is none of these, whatever
-# the provider calls it: neither one that it names, nor one of the same amount of which we do not know yet what came of
-# it.
+# the provider calls it: neither one that it names by our reference or its own, nor one of the same amount of which we
+# do not know yet what became of it, unless both have names and these differ.
 UNBOOKED_TRANSFERS = f"""
     SELECT record_id, min(object_id), min(at), array_agg(currency), array_agg(CAST(minor AS bigint))
     FROM (
@@ -49,9 +52,10 @@ UNBOOKED_TRANSFERS = f"""
                 WHERE p.tenant = :tenant AND p.provider = :provider AND p.reference = r.reference)
             AND NOT EXISTS (SELECT FROM payout_attempts p
                 WHERE p.tenant = :tenant AND p.provider = :provider AND p.object_id = r.object_id)
-            AND NOT EXISTS (SELECT FROM payouts p
-                WHERE p.tenant = :tenant AND p.provider = :provider AND p.state IN {OPEN_STATES} AND p.attempts_made > 0
-                    AND p.currency = r.currency AND p.amount_minor = -r.amount_minor)
+            AND NOT EXISTS (SELECT FROM payouts p JOIN payout_attempts t ON t.payout_id = p.id
+                WHERE p.tenant = :tenant AND p.provider = :provider AND p.state IN {OPEN_STATES}
+                    AND p.currency = r.currency AND p.amount_minor = -r.amount_minor
+                    AND t.outcome IN {UNDECIDED_OUTCOMES} AND (t.object_id IS NULL OR r.object_id IS NULL))
         GROUP BY r.record_id, r.currency HAVING abs(sum(r.amount_minor)) BETWEEN 1 AND :largest) transfers
     GROUP BY record_id
 """
