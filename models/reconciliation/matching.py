@@ -135,7 +135,8 @@ def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
     if again:
         count_repeated(session, scope)
         find_conflicts(session, scope)
-    count_ignored(session, scope, again=again)
+    if found.tells_ignored(scope):
+        count_ignored(session, scope, again=again)
     session.execute(REMEMBER, scope.values)
     return [
         Sum(side, currency, status, finding, int(rows), int(minor))

@@ -50,7 +50,7 @@ class Book(Protocol):
 def book_all(run: Run, found: Survey) -> None:
     """The fees, and the provider's own transfers to our bank; a bank only shows what others have booked."""
     run.fees_booked += _book_all(run, found, unbooked_fees, book_fees)
-    if not run.scope.is_bank:
+    if found.tells_own_transfers(run.scope) and not run.scope.is_bank:
         run.settlements_booked += _book_all(run, found, unbooked_transfers, book_settlements)
 
 
