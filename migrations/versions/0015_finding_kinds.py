@@ -1,6 +1,7 @@
-"""Three more kinds of findings: of payments, of disputes, and of records that contradict each other.
+"""Three more kinds of findings: a duplicate payment, more disputed than captured, two records of one id.
 
-Deploy: before the code. Locks: `reconciliation_findings`, while its rows are checked: there are as many as findings.
+Deploy: before the code. Locks: `reconciliation_findings`, for as long as dropping and adding a constraint takes; the
+rows that stand are checked afterwards, while others write.
 """
 
 from alembic import op
@@ -10,22 +11,31 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-OLD = """'missing_at_provider', 'missing_in_ledger', 'amount_mismatch', 'currency_mismatch', 'status_mismatch',
-    'fee_mismatch', 'duplicate_at_provider', 'late_reversal', 'unknown_event', 'in_doubt_overdue', 'invariant_broken'"""
-NEW = "'duplicate_payment', 'disputed_more_than_captured', 'duplicate_record'"
-
-CHANGE = """
-ALTER TABLE reconciliation_findings
-    DROP CONSTRAINT reconciliation_findings_kind,
-    ADD CONSTRAINT reconciliation_findings_kind CHECK (kind IN ({kinds}));
-"""
-
 
 def upgrade() -> None:
-    op.execute(CHANGE.format(kinds=f"{OLD}, {NEW}"))
+    op.execute(UP)
 
 
-# The code before does not know them, and finds nothing of the sort.
 def downgrade() -> None:
-    op.execute(f"DELETE FROM reconciliation_findings WHERE kind IN ({NEW})")  # noqa: S608 - constants of this file
-    op.execute(CHANGE.format(kinds=OLD))
+    op.execute(DOWN)
+
+
+UP = """
+ALTER TABLE reconciliation_findings
+    DROP CONSTRAINT reconciliation_findings_kind,
+    ADD CONSTRAINT reconciliation_findings_kind CHECK (kind IN ('missing_at_provider', 'missing_in_ledger',
+        'amount_mismatch', 'currency_mismatch', 'status_mismatch', 'fee_mismatch', 'duplicate_at_provider',
+        'late_reversal', 'unknown_event', 'in_doubt_overdue', 'invariant_broken', 'duplicate_payment',
+        'disputed_more_than_captured', 'duplicate_record')) NOT VALID;
+ALTER TABLE reconciliation_findings VALIDATE CONSTRAINT reconciliation_findings_kind;
+"""
+
+DOWN = """
+DELETE FROM reconciliation_findings
+    WHERE kind IN ('duplicate_payment', 'disputed_more_than_captured', 'duplicate_record');
+ALTER TABLE reconciliation_findings
+    DROP CONSTRAINT reconciliation_findings_kind,
+    ADD CONSTRAINT reconciliation_findings_kind CHECK (kind IN ('missing_at_provider', 'missing_in_ledger',
+        'amount_mismatch', 'currency_mismatch', 'status_mismatch', 'fee_mismatch', 'duplicate_at_provider',
+        'late_reversal', 'unknown_event', 'in_doubt_overdue', 'invariant_broken'));
+"""

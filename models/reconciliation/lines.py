@@ -9,7 +9,8 @@ KIND = """
     CASE t.kind WHEN 'deposit.captured' THEN 'deposit' WHEN 'hold.captured' THEN 'payout' WHEN 'fee.booked' THEN 'fee'
         WHEN 'deposit.refunded' THEN 'refund' WHEN 'deposit.charged_back' THEN 'chargeback'
         WHEN 'deposit.refund_reversed' THEN 'refund' WHEN 'deposit.chargeback_reversed' THEN 'chargeback'
-        WHEN 'deposit.capture_reversed' THEN 'deposit' WHEN 'payout.returned' THEN 'payout'
+        WHEN 'deposit.capture_reversed' THEN 'deposit' WHEN 'deposit.returned' THEN 'deposit'
+        WHEN 'payout.returned' THEN 'payout'
         WHEN 'settlement.booked' THEN 'own_transfer' WHEN 'settlement.returned' THEN 'own_transfer' ELSE 'other' END
 """
 
