@@ -71,8 +71,8 @@ KINDS: Mapping[str, KindWords] = {
     "duplicate_payment": KindWords(
         "Paid twice",
         "A customer paid more than was announced for one reference.",
-        "Ask the app whose it is; then the job `deposits.allocate` books it, to the owner or, once it is refunded at the "
-        "provider, back to the payer.",
+        "Ask the app whose it is; then the job `deposits.allocate` books it, to the owner or, once it is refunded at "
+        "the provider, back to the payer.",
     ),
     "disputed_more_than_captured": KindWords(
         "Disputed too much",
