@@ -229,6 +229,14 @@ def test_one_of_two_equal_ones_is_missing(books: Books, bank: Books) -> None:
     assert (report.findings, report.matched) == ({"missing_at_provider": 1}, 1)
 
 
+def test_what_a_corrected_statement_does_not_show_any_more_is_missing(books: Books, bank: Books) -> None:
+    books.run(payout_to_us("a"), payout_to_us("b", 700), terms=MAIN)
+    late = replace(bank, now=NOON + timedelta(days=7))
+    assert late.run(arrival("x"), arrival("y", 700), terms=BANK).exit_code == 0
+    assert late.run(arrival("y", 700), terms=BANK).findings == {"missing_at_provider": 1}
+    assert late.run(arrival("x"), arrival("y", 700), terms=BANK).findings_open == 0
+
+
 def test_settlements_of_several_providers_arrive_at_one_bank(books: Books, bank: Books) -> None:
     other = replace(books, provider="second")
     books.run(payout_to_us("a"), terms=MAIN)
