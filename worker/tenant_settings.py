@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, Validati
 
 from worker.providers.records.columns import RecordsSettings, known_zone
 from worker.providers.records.declared import DeclaredKind
-from worker.providers.registry import secret_problem
+from worker.providers.registry import ADAPTERS, secret_problem
 from worker.providers.signatures import standard_webhook_key
 from worker.setting_values import Frozen, SettingsError, explained, read_file, secret_value, secret_values
 from worker.sources.configured import BackfillSettings
@@ -89,7 +89,7 @@ class ProviderSettings(Frozen):
     @property
     def is_bank(self) -> bool:
         """Is it a bank account of ours, which shows what providers paid out to us?"""
-        return self.adapter is None and self.bank_account is not None
+        return self.adapter not in ADAPTERS and self.bank_account is not None
 
     @property
     def grace_seconds(self) -> int | None:
