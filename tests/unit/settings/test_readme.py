@@ -71,7 +71,7 @@ def test_the_records_of_the_readme_can_be_read(settings: Settings, tmp_path: Pat
 
 
 def test_the_settlements_of_the_readme_can_be_read(tmp_path: Path) -> None:
-    secrets = {"adyen": HEX, "stripe": "whsec_x", "bank": WEBHOOK}
+    secrets = {"adyen": HEX, "stripe": "whsec_x", "bank": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
     told = example("Settlement to the bank")
     for name in secrets:
         adapter = "sandbox" if name == "bank" else name
