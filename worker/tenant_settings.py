@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from worker.files.times import known_zone
 from worker.providers.ownership import Ownership
 from worker.providers.records.columns import RecordsSettings
-from worker.providers.registry import secret_keys, secret_problem
+from worker.providers.records.declared import DeclaredKind
+from worker.providers.registry import ADAPTERS, secret_keys, secret_problem
 from worker.providers.signatures import standard_webhook_key
 from worker.setting_values import Frozen, SettingsError, explained, read_file, secret_value, secret_values
 from worker.sources.configured import BackfillSettings
@@ -21,6 +30,11 @@ from worker.sources.configured import BackfillSettings
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
+DAY_SECONDS = 86_400
+BANK_GRACE_DAYS = 5
+"""A transfer takes one to three working days, and a weekend may lie between."""
+GRACE_DAYS_MAX = 10
+"""Records are kept for 14 days."""
 StripeAccount = Annotated[str, Field(pattern=r"^acct_[^/\s]{1,100}$")]
 MerchantAccount = Annotated[str, Field(min_length=1, max_length=255)]
 NOTIFY_KEY_BYTES = range(24, 65)
@@ -52,6 +66,11 @@ class ProviderSettings(Frozen):
     (none: the adapter's own); at most `max_in_flight` and `payouts_per_second` (none: no limit) are sent at a time.
     `source_account` is the account at the provider that the money leaves (Adyen: the balance account).
 
+    What was settled is asked of the provider's API, or read from files where `records` says so. `record_kinds` says
+    what the records of these types are, by the provider's own word. What the provider pays out to us goes to
+    `bank_account` (none: one of the provider's name); an account without an adapter that names one is that bank
+    account, and its records show what arrived. What moved may be on its way for `grace_days` (none: as the tenant's
+    policy says; to a bank BANK_GRACE_DAYS).
     What was settled is asked of the provider's API, or read from files where `records` says so. An account without an
     adapter, such as a bank's, has such records and nothing else: no webhooks, no payouts.
 
@@ -71,6 +90,32 @@ class ProviderSettings(Frozen):
     payouts_per_second: float | None = Field(default=None, gt=0, le=10_000)
     source_account: str | None = Field(default=None, min_length=1, max_length=255)
     records: RecordsSettings | None = None
+    record_kinds: dict[str, DeclaredKind] = Field(default={})
+    bank_account: Annotated[str, Field(pattern=f"^{PROVIDER_NAME.pattern}$")] | None = None
+    grace_days: int | None = Field(default=None, ge=0, le=GRACE_DAYS_MAX)
+
+    @field_validator("record_kinds")
+    @classmethod
+    def _not_with_columns(
+        cls, kinds: dict[str, DeclaredKind], found: ValidationInfo
+    ) -> dict[str, DeclaredKind]:
+        records = found.data.get("records")
+        if kinds and records is not None and records.columns is not None:
+            raise ValueError("files with columns of their own say it there, as kinds of the column kind")
+        return kinds
+
+    @property
+    def is_bank(self) -> bool:
+        """Is it a bank account of ours, which shows what providers paid out to us?"""
+        return self.adapter not in ADAPTERS and self.bank_account is not None
+
+    @property
+    def grace_seconds(self) -> int | None:
+        """How long what moved may be on its way; None: as the tenant's policy says."""
+        if self.grace_days is not None:
+            return self.grace_days * DAY_SECONDS
+        return BANK_GRACE_DAYS * DAY_SECONDS if self.is_bank else None
+
     live: bool = Field(default=True, strict=True)
     account: StripeAccount | None = None
     accounts: tuple[StripeAccount, ...] = Field(default=(), max_length=10_000)
@@ -168,6 +213,7 @@ def _load_tenant(name: str, table: Any, path: Path, env: Mapping[str, str]) -> T
     _refuse_unsigned(tenant, f"{path}: {where}")
     _refuse_mixed_merchants(tenant, f"{path}: {where}")
     _refuse_strangers(tenant, f"{path}: {where}")
+    _refuse_two_of_one_bank(tenant, f"{path}: {where}")
     return tenant
 
 
@@ -192,6 +238,16 @@ def _refuse_strangers(tenant: TenantSettings, where: str) -> None:
     for name, backfill in tenant.backfills.items():
         if backfill.provider is not None and backfill.provider not in tenant.providers:
             raise SettingsError(f"{where}.backfills.{name}.provider: no such provider of this tenant")
+
+
+def _refuse_two_of_one_bank(tenant: TenantSettings, where: str) -> None:
+    seen: dict[str | None, str] = {}
+    for account in tenant.providers.values():
+        if account.is_bank and (first := seen.setdefault(account.bank_account, account.name)) != account.name:
+            raise SettingsError(
+                f"{where}: providers.{first} and providers.{account.name} are both the bank account "
+                f"{account.bank_account}; each would miss what the other shows"
+            )
 
 
 def _refuse_unsigned(tenant: TenantSettings, where: str) -> None:

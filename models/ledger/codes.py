@@ -16,6 +16,11 @@ def clearing_code(provider: str) -> str:
     return f"provider:{provider}:clearing"
 
 
+def bank_code(account: str) -> str:
+    """What providers have paid out to this bank account of the tenant's, seen from its other side as clearing is."""
+    return f"bank:{account}"
+
+
 def house_code(reason: str) -> str:
     """The tenant's own side of wallet jobs, one account per reason."""
     return f"house:{reason}"

@@ -21,7 +21,8 @@ RECONCILIATION = "reconciliation"
 FINDINGS = """
     SELECT finding AS kind, subject, left(encode(sha256(convert_to(CAST(jsonb_build_array(
             CAST(:provider AS text), finding, subject,
-            kind || ' ' || coalesce(record_id, 'transaction ' || transaction_id)) AS text), 'UTF8')), 'hex'), 32)
+            CASE finding WHEN 'duplicate_record' THEN 'record' ELSE kind END || ' '
+                || coalesce(record_id, 'transaction ' || transaction_id)) AS text), 'UTF8')), 'hex'), 32)
             AS fingerprint,
         abs(CASE WHEN theirs_currency = ours_currency THEN theirs_minor - ours_minor
             ELSE coalesce(theirs_minor, ours_minor) END) AS amount_minor,
@@ -34,9 +35,13 @@ FINDINGS = """
     FROM (
         SELECT l.finding, l.kind, l.reference, l.record_id, l.theirs_currency, l.theirs_minor, l.theirs_at,
             l.told_status, l.line, l.theirs_judged, l.transaction_id, l.ours_currency, l.ours_minor, l.ours_at,
-            CASE l.kind WHEN 'payout' THEN coalesce('payout\\:' || substr(l.subject, 6), 'payout\\:' || p.payout_id,
-                    'payout\\:' || CAST(:provider AS text) || '\\:' || l.reference)
+            CASE CASE l.finding WHEN 'duplicate_record' THEN 'record' ELSE l.kind END
+                WHEN 'record' THEN 'record\\:' || CAST(:provider AS text) || '\\:' || l.record_id
+                WHEN 'payout' THEN coalesce('payout\\:' || substr(l.subject, 6),
+                    'payout\\:' || p.payout_id, 'payout\\:' || CAST(:provider AS text) || '\\:' || l.reference)
                 WHEN 'fee' THEN :fee || l.reference
+                WHEN 'own_transfer' THEN coalesce(l.subject,
+                    :settlement || CASE WHEN CAST(:bank AS text) IS NULL THEN l.reference ELSE l.record_id END)
                 WHEN 'other' THEN l.reference
                 ELSE :deposit || l.reference END AS subject
         FROM reconciliation_lines l
@@ -48,7 +53,10 @@ FINDINGS = """
 
 # Opens what is new, sees again what is there. `before` are the findings as they stood.
 CONCLUDE = text(f"""
-    WITH seen AS MATERIALIZED (SELECT DISTINCT ON (fingerprint) * FROM ({FINDINGS}) found ORDER BY fingerprint),
+    WITH seen AS MATERIALIZED (
+        SELECT DISTINCT ON (fingerprint) * FROM ({FINDINGS}) found
+        ORDER BY fingerprint, detail ->> 'line' = 'record' DESC
+    ),
     before AS MATERIALIZED (
         SELECT s.fingerprint, f.state FROM seen s
         LEFT JOIN reconciliation_findings f ON f.tenant = :tenant AND f.fingerprint = s.fingerprint
@@ -67,8 +75,8 @@ CONCLUDE = text(f"""
     FROM written w JOIN before b USING (fingerprint) GROUP BY 1
 """)
 
-# What this run would have seen and did not: it moved in the judged window, or its lines have found their counterparts.
-# Of what is expected still, nothing is known.
+# What this run would have seen and did not: it moved in the judged window, or its lines have found their counterparts,
+# or it was told again and nothing contradicts it any more. Of what is expected still, nothing is known.
 CLOSE = text(f"""
     UPDATE reconciliation_findings f SET state = 'closed', closed_at = :now, closed_by = '{RECONCILIATION}',
         reason = 'run ' || :run_id || ' found it in order'
@@ -78,7 +86,10 @@ CLOSE = text(f"""
             SELECT transaction_id FROM reconciliation_lines WHERE status = 'expected' AND transaction_id IS NOT NULL),
             true)
         AND ((f.occurred_at >= :judged_from AND f.occurred_at < :judged_until)
-            OR (coalesce(f.detail ->> 'record_id', f.detail ->> 'transaction_id') IS NOT NULL
+            OR (f.kind = 'duplicate_record' AND f.detail ->> 'record_id' IN (
+                SELECT record_id FROM provider_records WHERE take_id = :take_id))
+            OR (f.kind <> 'duplicate_record'
+                AND coalesce(f.detail ->> 'record_id', f.detail ->> 'transaction_id') IS NOT NULL
                 AND (NOT f.detail ? 'record_id' OR f.detail ->> 'record_id' IN (
                     SELECT record_id FROM reconciliation_lines WHERE status = 'matched' AND record_id IS NOT NULL))
                 AND (NOT f.detail ? 'transaction_id' OR CAST(f.detail ->> 'transaction_id' AS bigint) IN (

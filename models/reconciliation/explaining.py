@@ -228,13 +228,23 @@ def _subjects(
 ) -> list[str]:
     """What ledger, findings and audit call it. A deposit that only the provider knows has a subject too."""
     guesses = {
-        f"{kind}:{one}:{asked['ref']}" for one in asked["providers"] for kind in ("deposit", "fee", "payout")
+        f"{kind}:{one}:{asked['ref']}"
+        for one in asked["providers"]
+        for kind in ("deposit", "fee", "payout", "settlement")
     }
     known = {f"deposit:{row['provider']}:{row['reference']}" for row in deposits}
     paid = {f"{kind}:{row['id']}" for row in payouts for kind in ("hold", "payout")}
     told = {f"{row['kind']}:{row['provider']}:{row['reference']}" for row in records}
-    fees = {f"fee:{row['provider']}:{row['record_id']}" for row in records}
-    return sorted({asked["ref"]} | guesses | known | paid | told | fees)
+    booked = {
+        f"{kind}:{row['provider']}:{name}"
+        for row in records
+        for kind, name in (
+            ("fee", row["record_id"]),
+            ("settlement", row["object_id"] or row["record_id"]),
+            ("record", row["record_id"]),
+        )
+    }
+    return sorted({asked["ref"]} | guesses | known | paid | told | booked)
 
 
 def _wait_keys(providers: Sequence[str], references: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ SEVERITY = f"""
     (ARRAY['low', 'medium', 'high', 'critical'])[greatest(1, least(4,
         CASE WHEN {{kind}} IN ('invariant_broken', 'in_doubt_overdue') THEN 4
             WHEN {{kind}} IN ('missing_in_ledger', 'missing_at_provider', 'duplicate_at_provider', 'status_mismatch',
-                'currency_mismatch') THEN 3
+                'currency_mismatch', 'duplicate_payment', 'disputed_more_than_captured') THEN 3
             WHEN {{kind}} = 'fee_mismatch' THEN 1
             ELSE 2 END
         + CASE WHEN abs({{amount}}) >= {LARGE_MINOR} THEN 1

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.reconciliation.lines import FEED, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
+from models.reconciliation.ignored import count_ignored
+from models.reconciliation.lines import BY_AMOUNT, CONFLICTING, FEED, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
 from models.reconciliation.pairing import PAIRING
-from models.reconciliation.retold import count_stale, newest_only, set_stale_apart
+from models.reconciliation.retold import count_repeated, find_conflicts, newest_only, set_stale_apart
 from models.reconciliation.scope import Scope, allow_long_statements
 from models.reconciliation.story import STORY
 from models.reconciliation.surveying import Survey
@@ -34,27 +35,30 @@ SUMMED = f"""
         GROUP BY {KEY}
     ),
     summed AS MATERIALIZED (
-        SELECT currency, kind, CASE WHEN surplus <> 0 THEN reference END AS reference,
-            CASE WHEN surplus <> 0 THEN amount_minor END AS amount_minor,
+        SELECT currency, kind, CASE WHEN in_question THEN reference END AS reference,
+            CASE WHEN in_question THEN amount_minor END AS amount_minor,
             sum(theirs) AS theirs, sum(ours) AS ours,
             sum(CAST(theirs AS numeric) * amount_minor) AS theirs_minor,
             sum(CAST(ours AS numeric) * amount_minor) AS ours_minor
-        FROM counted GROUP BY 1, 2, 3, 4
+        FROM (SELECT *, surplus <> 0 OR {BY_AMOUNT.format(kind="kind")} AS in_question FROM counted) c
+        GROUP BY 1, 2, 3, 4
     ),
 """
 
-NAMED = """
+NAMED = f"""
     SELECT CASE WHEN step IN ('exact', 'combined') THEN 'matched'
+            WHEN transaction_id IN (SELECT transaction_id FROM cancelled) THEN 'matched'
             WHEN NOT theirs_judged AND NOT ours_judged THEN 'outside'
             WHEN record_id IS NULL AND ours_at <@ CAST(:awaited AS tstzmultirange) THEN 'expected'
             WHEN greatest(theirs_at, ours_at) > :settled_before THEN 'expected'
             ELSE 'finding' END AS status,
         CASE WHEN step IN ('exact', 'combined') THEN NULL
+            WHEN {CONFLICTING} AND step = 'nothing' AND record_id IS NOT NULL THEN 'duplicate_record'
             WHEN kind = 'fee' AND step <> 'nothing' THEN 'fee_mismatch'
             WHEN step <> 'nothing' THEN step || '_mismatch'
             WHEN kind = 'payout' AND coalesce(theirs_minor, ours_minor) > 0 THEN 'status_mismatch'
             WHEN record_id IS NULL THEN 'missing_at_provider'
-            WHEN told_once THEN 'duplicate_at_provider'
+            WHEN told_once AND kind <> 'own_transfer' THEN 'duplicate_at_provider'
             ELSE 'missing_in_ledger' END AS finding,
         kind, reference, record_id, theirs_currency, theirs_minor, theirs_at, status AS told_status, line,
         theirs_judged, transaction_id, ours_currency, ours_minor, ours_at, subject, ours_judged, partner,
@@ -129,7 +133,10 @@ def match(session: Session, scope: Scope, found: Survey) -> list[Sum]:
         set_stale_apart(session, scope)
     session.execute(MATCHES[again], scope.values | {"first_id": found.first_id})
     if again:
-        count_stale(session, scope)
+        count_repeated(session, scope)
+        find_conflicts(session, scope)
+    if found.tells_ignored(scope):
+        count_ignored(session, scope, again=again)
     session.execute(REMEMBER, scope.values)
     return [
         Sum(side, currency, status, finding, int(rows), int(minor))

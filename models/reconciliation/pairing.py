@@ -13,7 +13,7 @@ window, which has its counterpart already or has waited longest; what only resem
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
 
-from models.reconciliation.lines import KEY
+from models.reconciliation.lines import BY_AMOUNT, KEY
 
 IN_TURN = "at, record_id, transaction_id"
 
@@ -77,8 +77,9 @@ PAIRED = """
 """
 
 # `partner` is what is to be remembered of a ledger row: the record that it was matched with across an edge of the
-# window, unless an earlier night found both in its window (the one in the window then lies in its margin).
-LINES = """
+# window, unless an earlier night found both in its window (the one in the window then lies in its margin). Of what is
+# known by its amount alone it is remembered wherever both lie.
+LINES = f"""
     lines AS (
         SELECT coalesce(t.step, o.step) AS step, coalesce(t.kind, o.kind) AS kind,
             coalesce(t.reference, o.reference) AS reference,
@@ -88,7 +89,7 @@ LINES = """
             coalesce(o.judged, false) AS ours_judged, coalesce(t.exact_ours, 0) > 0 AS told_once,
             CASE WHEN o.kind = 'fee' THEN NULL
                 WHEN o.step = 'combined' AND o.whole_agrees AND o.whole_crosses THEN o.whole_record
-                WHEN o.step = 'exact' AND (o.outside OR t.outside)
+                WHEN o.step = 'exact' AND (o.outside OR t.outside OR {BY_AMOUNT.format(kind="o.kind")})
                     AND (o.outside OR o.judged) AND (t.outside OR t.judged) THEN t.record_id END AS partner
         FROM (SELECT * FROM paired WHERE side = 1) t
         FULL JOIN (SELECT * FROM paired WHERE side = -1) o
@@ -97,4 +98,20 @@ LINES = """
     )
 """
 
-PAIRING = f"{EXACT} {COMBINED} {RESEMBLING} {PAIRED} {LINES}"
+# What a provider paid out to our bank and took back, or the bank sent back, of which the bank shows neither: the one
+# cancels the other, as often as there is one.
+CANCELLED = """,
+    own_transfers AS MATERIALIZED (
+        SELECT transaction_id, split_part(subject, '\\:', 2) AS sender, ours_currency AS currency, ours_minor AS minor,
+            row_number() OVER (PARTITION BY split_part(subject, '\\:', 2), ours_currency, ours_minor
+                ORDER BY ours_at, transaction_id) AS nth
+        FROM lines
+        WHERE kind = 'own_transfer' AND step = 'nothing' AND record_id IS NULL AND CAST(:bank AS text) IS NOT NULL
+    ),
+    cancelled AS MATERIALIZED (
+        SELECT o.transaction_id FROM own_transfers o
+        JOIN own_transfers b ON (b.sender, b.currency, b.minor, b.nth) = (o.sender, o.currency, -o.minor, o.nth)
+    )
+"""
+
+PAIRING = f"{EXACT} {COMBINED} {RESEMBLING} {PAIRED} {LINES} {CANCELLED}"

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.ledger.codes import clearing_code
+from models.ledger.codes import bank_code, clearing_code
 
 STATEMENT_SECONDS_MAX = 600
 LIMITS = {
@@ -27,6 +27,7 @@ class Scope:
     there, by business date. Of what happened before `forgotten_before` no record need be there any more. With
     `of_files` each run is told a part of the feed, a file of its own, and what the others were told of the window is
     part of this run's feed as well; what they are still to be told may lie in `awaited`, a tstzmultirange.
+    `bank_account` is where the provider's own payouts to us go; with `is_bank` the account is that bank account.
     """
 
     run_id: int
@@ -42,6 +43,8 @@ class Scope:
     takes: tuple[int, ...] = ()
     of_files: bool = False
     awaited: str = "{}"
+    bank_account: str | None = None
+    is_bank: bool = False
 
     @property
     def also(self) -> list[int]:
@@ -49,12 +52,24 @@ class Scope:
         return [take for take in self.takes if self.of_files and take != self.take_id]
 
     @property
+    def bank(self) -> str:
+        """The ledger's code of the bank account."""
+        return bank_code(self.bank_account or self.provider)
+
+    @property
+    def holds(self) -> str:
+        """The code of the account that has what this provider holds for us."""
+        return self.bank if self.is_bank else clearing_code(self.provider)
+
+    @property
     def values(self) -> dict[str, Any]:
         """As the statements of this room name them."""
         return asdict(self) | {
             "takes": list(self.takes),
             "also": self.also,
-            "clearing": clearing_code(self.provider),
+            "codes": [clearing_code(self.provider), *([self.bank] if self.is_bank else [])],
+            "bank": self.bank if self.is_bank else None,
+            "settlement": f"settlement:{self.provider}:",
             "deposit": f"deposit:{self.provider}:",
             "fee": f"fee:{self.provider}:",
         }

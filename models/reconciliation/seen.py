@@ -59,13 +59,14 @@ REST = text(f"""
 """)  # noqa: S608
 GROUPS = text(f"""
     WITH {TOLD_ELSEWHERE}
-    SELECT kind, severity, currency, count(*) AS findings, min(first_seen_at) AS first_seen_at,
+    SELECT kind, severity, currency, detail ->> 'line' AS line, count(*) AS findings,
+        min(first_seen_at) AS first_seen_at,
         CAST(sum(abs(amount_minor)) AS bigint) AS amount_minor,
         CAST(coalesce(sum(abs(amount_minor)) FILTER (WHERE id IN (SELECT id FROM told_elsewhere)), 0) AS bigint)
             AS told_elsewhere_minor
     FROM (SELECT * FROM reconciliation_findings WHERE {OPEN}
         ORDER BY {RANK}, abs(amount_minor) DESC NULLS LAST, id OFFSET :listed) rest
-    GROUP BY kind, severity, currency, amount_minor IS NULL ORDER BY 4 DESC, 1, 2, 3
+    GROUP BY kind, severity, currency, 4, amount_minor IS NULL ORDER BY 5 DESC, 1, 2, 3, 4
 """)  # noqa: S608
 
 BAD_ROWS = text("""
@@ -81,6 +82,18 @@ FEES = text("""
     JOIN ledger_entries e ON e.transaction_id = t.id
     JOIN accounts a ON a.id = e.account_id AND a.code = 'house\\:fees'
     GROUP BY 1 ORDER BY 1
+""")
+
+# The last ones, likewise: what went to each bank account.
+SETTLEMENTS = text("""
+    SELECT a.code, a.currency, CAST(-sum(e.amount_minor) AS bigint) AS amount_minor, count(*) AS records
+    FROM (SELECT id FROM ledger_transactions
+        WHERE tenant = :tenant AND kind IN ('settlement.booked', 'settlement.returned')
+            AND starts_with(subject, 'settlement\\:' || :provider || '\\:')
+        ORDER BY id DESC LIMIT :booked) t
+    JOIN ledger_entries e ON e.transaction_id = t.id
+    JOIN accounts a ON a.id = e.account_id AND starts_with(a.code, 'bank\\:')
+    GROUP BY 1, 2 ORDER BY 1, 2
 """)
 
 NEIGHBOURS = text("""
@@ -136,6 +149,11 @@ def bad_rows(session: Session, run_id: int, rows: int) -> list[Row]:
 def fees_booked(session: Session, tenant: str, provider: str, booked: int) -> list[Row]:
     """By currency, what the last `booked` fees of the account come to."""
     return _rows(session, FEES, tenant=tenant, provider=provider, booked=booked) if booked else []
+
+
+def settlements_booked(session: Session, tenant: str, provider: str, booked: int) -> list[Row]:
+    """By bank account and currency, what the last `booked` own transfers of the account come to."""
+    return _rows(session, SETTLEMENTS, tenant=tenant, provider=provider, booked=booked) if booked else []
 
 
 def neighbours(session: Session, tenant: str, provider: str, business_date: date, *, rows: int) -> list[Row]:

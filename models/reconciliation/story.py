@@ -10,7 +10,17 @@ Beyond the window a line is there for one that might be its counterpart, and onl
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
 
-from models.reconciliation.lines import EACH, IN_WINDOW, JUDGED, JUDGED_TOLD, KEY, OURS, THEIRS
+from models.reconciliation.lines import (
+    AT_THE_BANK,
+    BY_AMOUNT,
+    EACH,
+    IN_WINDOW,
+    JUDGED,
+    JUDGED_TOLD,
+    KEY,
+    OURS,
+    THEIRS,
+)
 
 # As the planner cannot look them up: takes that it has no statistics of would be taken for no rows, and joined so.
 TAKES = "(SELECT CAST(:takes AS bigint[]))"
@@ -18,11 +28,11 @@ TAKES = "(SELECT CAST(:takes AS bigint[]))"
 LEFT_OVER = f"({KEY}) IN (SELECT {KEY} FROM summed WHERE reference IS NOT NULL)"
 
 # The references in question: what is left over, and what stands open from earlier runs. And what the ledger calls them.
-SUSPECTS = """
+SUSPECTS = f"""
     open_findings AS MATERIALIZED (
         SELECT detail ->> 'line' AS kind, detail ->> 'reference' AS reference, detail FROM reconciliation_findings
         WHERE tenant = :tenant AND provider = :provider AND state = 'open' AND run_id IS NOT NULL
-            AND kind <> 'invariant_broken'
+            AND kind NOT IN ('invariant_broken', 'duplicate_record')
     ),
     suspects AS MATERIALIZED (
         SELECT kind, reference FROM summed WHERE reference IS NOT NULL
@@ -30,8 +40,8 @@ SUSPECTS = """
         SELECT kind, reference FROM open_findings
     ),
     subjects AS MATERIALIZED (
-        SELECT CASE kind WHEN 'other' THEN reference WHEN 'fee' THEN :fee || reference ELSE :deposit || reference END
-            AS subject
+        SELECT CASE kind WHEN 'other' THEN reference WHEN 'fee' THEN :fee || reference
+            WHEN 'own_transfer' THEN :settlement || reference ELSE :deposit || reference END AS subject
         FROM suspects
         UNION
         SELECT 'hold\\:' || p.payout_id FROM suspects s
@@ -43,8 +53,13 @@ SUSPECTS = """
     moved AS MATERIALIZED (
         SELECT t.id FROM subjects s JOIN ledger_transactions t ON t.tenant = :tenant AND t.subject = s.subject
         UNION
+        SELECT e.transaction_id FROM accounts a JOIN ledger_entries e ON e.account_id = a.id
+        WHERE a.tenant = :tenant AND a.code = CAST(:bank AS text)
+            AND {AT_THE_BANK.format(currency="a.currency", amount="e.amount_minor")} IN (
+                SELECT reference FROM suspects WHERE kind = 'own_transfer')
+        UNION
         SELECT CAST(substr(reference, 13) AS bigint) FROM suspects
-        WHERE kind = 'other' AND reference ~ '^transaction [0-9]{1,18}$'
+        WHERE kind = 'other' AND reference ~ '^transaction [0-9]{{1,18}}$'
     ),
 """
 
@@ -98,7 +113,8 @@ FORGOTTEN = f"""
         SELECT {KEY}, at, transaction_id, record_id, row_number() OVER (PARTITION BY {KEY} ORDER BY at) AS nth
         FROM ours o
         WHERE kind <> 'fee' AND CASE WHEN record_id IS NOT NULL
-            THEN record_id NOT IN (SELECT record_id FROM tellings UNION ALL SELECT record_id FROM theirs)
+            THEN (outside OR NOT {BY_AMOUNT.format(kind="kind")})
+                AND record_id NOT IN (SELECT record_id FROM tellings UNION ALL SELECT record_id FROM theirs)
             ELSE outside AND at < :forgotten_before
                 AND EXISTS (SELECT FROM reconciliation_runs n
                     WHERE n.tenant = :tenant AND n.provider = :provider AND n.concluded_id >= o.transaction_id
@@ -111,18 +127,20 @@ FORGOTTEN = f"""
     ),
 """
 
-# `rank` says who is first to be paired: who is known to belong to each other, then what is older than the window.
+# `rank` says who is first to be paired: who is known to belong to each other, then what is older than the window. Of
+# what is known by its amount alone, that is overdue: what moved lately is more likely to be meant, and comes before it.
+FIRST_OR_LAST = f"CASE WHEN {BY_AMOUNT.format(kind='kind')} THEN 4 ELSE 1 END"
 STORY = f"""
     {SUSPECTS} {OUR_STORY} {THEIR_STORY} {FORGOTTEN}
     story AS (
         SELECT -1 AS side, {KEY}, at, transaction_id, subject, record_id, CAST(NULL AS text) AS status,
             CAST(NULL AS integer) AS line, outside, judged, false AS is_forgotten,
-            CASE WHEN record_id IS NOT NULL THEN 0 WHEN outside THEN 1 ELSE 3 END AS rank
+            CASE WHEN record_id IS NOT NULL THEN 0 WHEN outside THEN {FIRST_OR_LAST} ELSE 3 END AS rank
         FROM ours
         UNION ALL
         SELECT 1, {KEY}, at, NULL, NULL, record_id, status, line, outside, judged, false,
             CASE WHEN record_id IN (SELECT record_id FROM ours WHERE record_id IS NOT NULL) THEN 0
-                WHEN outside THEN 1 ELSE 3 END
+                WHEN outside THEN {FIRST_OR_LAST} ELSE 3 END
         FROM theirs
         UNION ALL
         SELECT 1, {KEY}, at, NULL, NULL, NULL, NULL, NULL, true, false, true,

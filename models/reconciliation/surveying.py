@@ -18,11 +18,14 @@ SURVEY = text("""
         (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY records) FROM (
             SELECT records FROM reconciliation_runs
             WHERE tenant = :tenant AND provider = :provider AND state = 'done' AND id <> :run_id
-            ORDER BY business_date DESC LIMIT 7) runs)
+            ORDER BY business_date DESC LIMIT 7) runs),
+        coalesce(told.own_transfers, false), coalesce(told.ignored, false)
     FROM (
-        SELECT coalesce(sum(rows), 0) AS rows, count(*) AS records, count(*) FILTER (WHERE moves) AS movements
+        SELECT coalesce(sum(rows), 0) AS rows, count(*) AS records, count(*) FILTER (WHERE moves) AS movements,
+            bool_or(is_own_transfer) AS own_transfers, bool_or(is_ignored) AS ignored
         FROM (
-            SELECT count(*) AS rows, bool_or(kind IN ('deposit', 'refund', 'chargeback', 'payout')
+            SELECT count(*) AS rows, bool_or(kind = 'own_transfer') AS is_own_transfer,
+                bool_or(kind = 'ignore') AS is_ignored, bool_or(kind IN ('deposit', 'refund', 'chargeback', 'payout')
                 AND (:of_file OR (occurred_at >= :since AND occurred_at < :judged_until))) AS moves
             FROM provider_records WHERE take_id = :take_id GROUP BY record_id) records
     ) told, (
@@ -43,7 +46,8 @@ NEWEST = text("""
 class Survey:
     """What is there to match: how many rows are staged, and whether a record stands in this take more than once; the
     ledger's settled movements of deposits and payouts that are to be judged, and the provider's; how many records the
-    last runs had, as a median. The window's transactions begin at `first_id`; `last_id` is the last of the ledger."""
+    last runs had, as a median; and whether there are own transfers of the provider's, and records to ignore. The
+    window's transactions begin at `first_id`; `last_id` is the last of the ledger."""
 
     staged: int
     told_again: bool
@@ -52,6 +56,16 @@ class Survey:
     ledger_rows: int
     provider_rows: int
     median_records: int | None
+    own_transfers: bool
+    ignored: bool
+
+    def tells_own_transfers(self, scope: Scope) -> bool:
+        """May one of them stand in the feed?"""
+        return self.own_transfers or bool(scope.also)
+
+    def tells_ignored(self, scope: Scope) -> bool:
+        """May a record to ignore stand in the feed?"""
+        return self.ignored or bool(scope.also)
 
     def tells_again(self, scope: Scope) -> bool:
         """May a record stand in the feed more than once?"""
@@ -62,8 +76,8 @@ def survey(session: Session, scope: Scope, *, since: datetime, of_file: bool = F
     """Look before matching, at what should have been told of [since, judged_until). Of a file all rows count, whenever
     they happened; a record that is told twice counts once. Reads only."""
     values = scope.values | {"since": since, "of_file": of_file}
-    staged, records, moved, first, last, ours, median = session.execute(SURVEY, values).one()
-    return Survey(int(staged), staged > records, first or 0, last or 0, ours, moved, median)
+    staged, records, moved, first, last, ours, median, own, ignored = session.execute(SURVEY, values).one()
+    return Survey(int(staged), staged > records, first or 0, last or 0, ours, moved, median, own, ignored)
 
 
 def newest_night(session: Session, tenant: str, provider: str) -> date | None:

@@ -153,7 +153,7 @@ def print_told(told: Told) -> None:
             "of": f"{report.tenant}/{report.provider} {report.business_date}",
             "records": f"{report.records:,} ({report.bad_rows:,} rows could not be read)",
             "webhooks missed": _missed(told),
-            "fees booked": f"{report.fees_booked:,}",
+            "booked": f"{report.fees_booked:,} fees, {report.settlements_booked:,} settlements to the bank",
             "findings": f"{report.opened} new, {report.reopened} again, {report.closed} closed, "
             f"{report.findings_open} open",
         }
@@ -172,13 +172,23 @@ def print_told(told: Told) -> None:
 
 
 def print_totals(report: RunReport) -> None:
-    """Matched, expected and in findings make up the total, on each side."""
+    """Matched, expected and in findings make up the total, on each side, as on the page. Repeated and ignored records
+    stand beside it."""
     rows = [
         (currency, side, *_amounts(total, currency))
         for currency, both in report.totals.items()
         for side, total in (("provider", both.provider), ("ledger", both.ledger))
     ]
-    columns = ("currency", "side", "total amount", "matched amount", "expected amount", "in findings amount")
+    columns = (
+        "currency",
+        "side",
+        "total amount",
+        "matched amount",
+        "expected amount",
+        "in findings amount",
+        "repeated amount",
+        "ignored amount",
+    )
     print_table(columns, rows, empty="")
 
 
@@ -188,6 +198,8 @@ def _amounts(total: SideTotal, currency: str) -> list[str]:
         (total.matched_rows, total.matched_minor),
         (total.expected_rows, total.expected_minor),
         (total.findings_rows, total.findings_minor),
+        (total.repeated_rows, total.repeated_minor),
+        (total.ignored_rows, total.ignored_minor),
     )
     return [f"{format_minor(minor, currency)} ({rows:,})" for rows, minor in parts]
 

@@ -1,9 +1,10 @@
-"""What a run makes of what was told: fees booked, invariants asked, both sides matched, and what does not agree."""
+"""What a run makes of what was told: fees and settlements booked, invariants asked, both sides matched, findings."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
@@ -11,42 +12,60 @@ from models.invariants import BROKEN_ROWS_MAX, Check, Invariant, ask
 from models.ledger.verify import INVARIANTS
 from models.reconciliation.concluding import Conclusion, conclude, conclude_checks, count_open
 from models.reconciliation.findings import Finding
+from models.reconciliation.ignored import list_ignored
 from models.reconciliation.matching import Sum, alone, match
 from models.reconciliation.runs import Concluded, end_run
-from models.reconciliation.scope import allow_long_statements
+from models.reconciliation.scope import Scope, allow_long_statements
 from models.reconciliation.staging import take_file
 from models.reconciliation.strangers import KIND as UNKNOWN_EVENT
 from models.reconciliation.strangers import Strangers, look_for_strangers
 from models.reconciliation.surveying import Survey
 from models.reconciliation.takes import complete_take
-from models.reconciliation.unbooked import Fee, unbooked_fees
+from models.reconciliation.unbooked import Batches, Unbooked, unbooked_fees, unbooked_transfers
 from tasks.reconciliation.feeding import recall_nights
 from tasks.reconciliation.fees import BATCH_ROWS, book_fees
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.run import LEDGER, STATEMENT_SECONDS, Run
+from tasks.reconciliation.settlements import book_settlements
 from tasks.reconciliation.totals import Totals, add_up
 from worker.providers.records.port import SourceFailed
 
 TOTALS_ADD_UP = "reconciliation_totals_add_up"
 
 
-def book_all_fees(run: Run, found: Survey) -> None:
+class Read(Protocol):
+    """Streams what is to be booked."""
+
+    def __call__(self, session: Session, scope: Scope, rows_at_once: int, *, told_again: bool) -> Batches: ...
+
+
+class Book(Protocol):
+    """Posts a batch of it; how many were new."""
+
+    def __call__(
+        self, session: Session, scope: Scope, rows: Sequence[Unbooked], /, *, shadow: bool, now: datetime
+    ) -> int: ...
+
+
+def book_all(run: Run, found: Survey) -> None:
+    """The fees, and the provider's own transfers to our bank; a bank only shows what others have booked."""
+    run.fees_booked += _book_all(run, found, unbooked_fees, book_fees)
+    if found.tells_own_transfers(run.scope) and not run.scope.is_bank:
+        run.settlements_booked += _book_all(run, found, unbooked_transfers, book_settlements)
+
+
+def _book_all(run: Run, found: Survey, read: Read, book: Book) -> int:
     """Read in one transaction, posted in others: nobody waits for the clearing account while a feed is read."""
+    booked, again = 0, found.tells_again(run.scope)
     with (
         run.transaction() as reading,
-        closing(
-            unbooked_fees(reading, run.scope, BATCH_ROWS, told_again=found.tells_again(run.scope))
-        ) as unbooked,
+        closing(read(reading, run.scope, BATCH_ROWS, told_again=again)) as unbooked,
     ):
-        for fees in unbooked:
-            run.fees_booked += _book(run, fees)
-
-
-def _book(run: Run, fees: Sequence[Fee]) -> int:
-    claim, shadow = run.claim, run.tenant.shadow
-    with run.transaction() as session:
-        run.renew(session, STATEMENT_SECONDS)
-        return book_fees(session, claim.tenant, claim.provider, fees, shadow=shadow, now=run.clock())
+        for rows in unbooked:
+            with run.transaction() as session:
+                run.renew(session, STATEMENT_SECONDS)
+                booked += book(session, run.scope, rows, shadow=run.tenant.shadow, now=run.clock())
+    return booked
 
 
 def check_invariants(run: Run) -> Sequence[Check]:
@@ -87,6 +106,7 @@ def match_and_conclude(run: Run, found: Survey, checks: Sequence[Check]) -> RunR
             closed=concluded.closed + mended + strangers.closed,
             findings_open=count_open(session, run.claim.tenant, [run.claim.provider, LEDGER]),
             totals=totals,
+            ignored_records=list_ignored(session),
             checks=checks,
         )
         _take_file(session, run, now)

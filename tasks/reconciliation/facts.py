@@ -20,9 +20,11 @@ from tasks.reconciliation.report import (
     FeesBooked,
     FindingFacts,
     FindingGroup,
+    IgnoredRecords,
     InvariantFacts,
     Night,
     RunFacts,
+    SettlementsBooked,
 )
 from tasks.reconciliation.report.facts import NIGHTS_MAX
 from tasks.reconciliation.run import LEDGER
@@ -45,17 +47,22 @@ EVENT = {"event": "event", "move": "move", "object_id": "object_id", "job_id": "
 
 @contextmanager
 def read_facts(
-    transaction: Transaction, report: RunReport, *, now: datetime
+    transaction: Transaction, report: RunReport, *, now: datetime, shown_by: str | None = None
 ) -> Iterator[tuple[RunFacts, Iterator[FindingFacts]]]:
-    """The facts, and the findings that they only count; all of one moment. The iterator ends with the context."""
+    """The facts, and the findings that they only count; all of one moment. The iterator ends with the context.
+
+    `shown_by` is the provider whose records show what arrives at the bank, where there is one.
+    """
     with transaction() as session:
         seen.one_moment(session)
         standing = Standing(report.tenant, [report.provider, LEDGER], LISTED_MAX)
-        facts = _facts(session, report, standing, now)
+        facts = _facts(session, report, standing, now, shown_by)
         yield facts, (_finding(row) for row in seen.further_findings(session, standing))
 
 
-def _facts(session: Session, report: RunReport, standing: Standing, now: datetime) -> RunFacts:
+def _facts(
+    session: Session, report: RunReport, standing: Standing, now: datetime, shown_by: str | None
+) -> RunFacts:
     row = load_run(session, report.tenant, report.provider, report.business_date)
     if row is None or report.run_id is None or report.state == "taken":
         raise ValueError(f"no run of {report.tenant}/{report.provider} for {report.business_date} has ended")
@@ -81,19 +88,24 @@ def _facts(session: Session, report: RunReport, standing: Standing, now: datetim
             FeesBooked(fee["currency"], fee["amount_minor"], fee["records"])
             for fee in seen.fees_booked(session, report.tenant, report.provider, report.fees_booked)
         ),
+        settlements=tuple(
+            SettlementsBooked(one["code"], one["currency"], one["amount_minor"], one["records"], shown_by)
+            for one in seen.settlements_booked(
+                session, report.tenant, report.provider, report.settlements_booked
+            )
+        ),
+        ignored=tuple(
+            IgnoredRecords(one.type, one.currency, one.amount_minor, one.records, one.record_ids)
+            for one in report.ignored_records
+        ),
         history=_history(session, report),
     )
 
 
 def _totals(currency: str, found: CurrencyTotal) -> CurrencyTotals:
-    """Records that a feed told twice are left out. Where the matched differ, the rest found its counterpart outside."""
+    """Where the matched differ, the rest found its counterpart outside."""
     ours, theirs = found.ledger, found.provider
-    total = Both(
-        theirs.minor - theirs.repeated_minor,
-        ours.minor,
-        theirs.rows - theirs.repeated_rows,
-        ours.rows,
-    )
+    total = Both(theirs.minor, ours.minor, theirs.rows, ours.rows)
     matched, elsewhere = _matched(found)
     return CurrencyTotals(
         currency,
@@ -102,6 +114,8 @@ def _totals(currency: str, found: CurrencyTotal) -> CurrencyTotals:
         elsewhere=elsewhere,
         expected=Both(theirs.expected_minor, ours.expected_minor, theirs.expected_rows, ours.expected_rows),
         findings={kind: _both(sides) for kind, sides in found.findings.items()},
+        repeated=Both(provider_minor=theirs.repeated_minor, provider_rows=theirs.repeated_rows),
+        ignored=Both(provider_minor=theirs.ignored_minor, provider_rows=theirs.ignored_rows),
     )
 
 
@@ -152,6 +166,7 @@ def _finding(row: Row) -> FindingFacts:
         theirs=_side(detail, THEIRS, "record_id") or _side(detail, EVENT, "event"),
         reason=row["reason"],
         told_elsewhere=row["told_elsewhere"],
+        line=detail.get("line"),
     )
 
 
@@ -174,6 +189,7 @@ def _group(row: Row) -> FindingGroup:
         row["amount_minor"] if known else None,
         row["currency"] if known else None,
         row["told_elsewhere_minor"] if known else 0,
+        row["line"],
     )
 
 

@@ -51,3 +51,10 @@ class Hands:
         known = self.tenants.get(tenant)
         found = known.providers.get(provider) if known else None
         return found if found is not None and has_source(found) else None
+
+    def shows_bank_account_of(self, tenant: str, account: ProviderSettings) -> str | None:
+        """The provider whose records show what arrives at the account's bank, where these settings have one."""
+        known = self.tenants.get(tenant)
+        wanted = account.bank_account or account.name
+        banks = [one for one in known.providers.values() if one.is_bank] if known else []
+        return next((one.name for one in banks if one.bank_account == wanted), None)

@@ -25,6 +25,8 @@ from tasks.reconciliation.policy import night_of
 from tasks.reconciliation.report import ReportPaths, write_report
 from tasks.reconciliation.scheduling import has_work
 from tasks.reconciliation.service import reconcile
+from tasks.reconciliation.settlements import SettlementTerms
+from worker.providers.records.declared import DeclaredKinds
 from worker.providers.records.events import KEPT, missed_events
 from worker.providers.records.port import BadRow, Record, RecordSource, SourceFailed, Window
 from worker.providers.records.registry import files, source
@@ -86,16 +88,17 @@ def run_night(
         run.tenant,
         run.provider,
         run.business_date,
-        records,
+        DeclaredKinds(records, account.record_kinds) if account.record_kinds else records,
         clock=hands.clock,
         even_if_short=even_if_short,
+        terms=SettlementTerms(account.bank_account, account.is_bank, account.grace_seconds),
     )
     if report.state == "taken":
         return Told(report, None, sweep)
     if sweep is not None and report.run_id is not None:
         with hands.transaction() as session:
             note_sweep(session, report.run_id, listed=sweep.listed, missed=sweep.missed)
-    paths, problem = _write(hands, report)
+    paths, problem = _write(hands, report, account)
     return Told(report, paths, sweep, problem)
 
 
@@ -147,10 +150,13 @@ def _window(hands: Hands, run: RunName) -> tuple[datetime, datetime]:
     return night.fetched_from, min(night.fetched_until, hands.clock() - FRESH)
 
 
-def _write(hands: Hands, report: RunReport) -> tuple[ReportPaths | None, str | None]:
+def _write(
+    hands: Hands, report: RunReport, account: ProviderSettings
+) -> tuple[ReportPaths | None, str | None]:
     """The three files; the row says where. What the run has concluded stands, whatever becomes of them."""
     try:
-        with read_facts(hands.transaction, report, now=hands.clock()) as (facts, more):
+        shown_by = hands.shows_bank_account_of(report.tenant, account)
+        with read_facts(hands.transaction, report, now=hands.clock(), shown_by=shown_by) as (facts, more):
             paths = write_report(facts, hands.reports.absolute(), more=more)
         with hands.transaction() as session:
             note_report(session, report.run_id or 0, str(paths.html))

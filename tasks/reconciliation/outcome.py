@@ -6,9 +6,12 @@ from datetime import date
 from typing import Literal
 
 from models.invariants import Check
+from models.reconciliation.ignored import Ignored
 from models.reconciliation.runs import Ending
 from tasks.reconciliation.policy import Night
 from tasks.reconciliation.totals import Totals, adds_up, as_stored
+
+COUNTED = ("opened", "reopened", "closed", "ignored", "fees_booked", "settlements_booked")
 
 State = Literal["done", "truncated", "failed", "taken"]
 
@@ -17,7 +20,8 @@ State = Literal["done", "truncated", "failed", "taken"]
 class RunReport:
     """What a run found. `taken`: another process is at it, nothing was done.
 
-    `findings` counts by kind what this run saw, those that people ignore left out; `findings_open` is all that stands
+    `findings` counts by kind what this run saw, and `ignored` those of them that people ignore; `ignored_records` are
+    records that were compared with nothing. `findings_open` is all that stands
     open for the provider and the ledger, of whatever night.
     """
 
@@ -39,7 +43,9 @@ class RunReport:
     ignored: int = 0
     findings_open: int = 0
     fees_booked: int = 0
+    settlements_booked: int = 0
     totals: Totals = field(default_factory=dict)
+    ignored_records: Sequence[Ignored] = ()
     checks: Sequence[Check] = ()
     error: str | None = None
 
@@ -69,7 +75,7 @@ class RunReport:
             matched=self.matched,
             expected=self.expected,
             findings_open=self.findings_open,
-            counts={name: getattr(self, name) for name in ("opened", "reopened", "closed", "ignored", "fees_booked")}
+            counts={name: getattr(self, name) for name in COUNTED}
             | {"findings": dict(self.findings), "adds_up": self.adds_up, "note": self.error},
             totals=as_stored(self.totals),
             checks=[{"name": check.name, "broken": len(check.broken)} for check in self.checks],

@@ -46,6 +46,7 @@ class Run:
     records: int = 0
     bad_rows: int = 0
     fees_booked: int = 0
+    settlements_booked: int = 0
 
     def renew(self, session: Session, seconds: float) -> None:
         renew_claim(session, self.claim, seconds=seconds, now=self.clock())
@@ -54,5 +55,6 @@ class Run:
         return RunReport(
             self.claim.tenant, self.claim.provider, self.claim.business_date, state,
             run_id=self.claim.run_id, revision=self.claim.revision, night=self.night, records=self.records,
-            bad_rows=self.bad_rows, fees_booked=self.fees_booked, **others,
+            bad_rows=self.bad_rows, fees_booked=self.fees_booked,
+            settlements_booked=self.settlements_booked, **others,
         )  # fmt: skip

@@ -1,12 +1,13 @@
 """One night of one provider: claim the run, stage what the provider tells, match both directions, conclude.
 
-    claim ──▶ stage ──▶ survey ──▶ fees ──▶ checks ──▶ match, findings, ending (one transaction)
+    claim ──▶ stage ──▶ survey ──▶ book ──▶ checks ──▶ match, findings, ending (one transaction)
                 │          │ implausibly short
    SourceFailed ▼          ▼
               failed    truncated: the feed opens nothing and closes nothing
 
 Until the last transaction commits nothing is concluded, so a run that was killed anywhere runs again as if it were the
-first time; fees are booked once by their keys. Every write shows the claim: of two that run at once, one works.
+first time; fees and settlements are booked once by their keys. Every write shows the claim: of two that run at once,
+one works.
 """
 
 from dataclasses import replace
@@ -22,7 +23,7 @@ from models.reconciliation.staging import forget_records
 from models.reconciliation.surveying import Survey
 from models.tenants import Tenant, load_tenant
 from tasks.reconciliation.concluding import (
-    book_all_fees,
+    book_all,
     check_invariants,
     match_and_conclude,
     strangers_of,
@@ -32,10 +33,13 @@ from tasks.reconciliation.feeding import file_of, is_short, look_over, refuse_ta
 from tasks.reconciliation.outcome import RunReport
 from tasks.reconciliation.policy import KEPT, Night, forgotten_before, lookback_for, night_of, settled_before
 from tasks.reconciliation.run import LEDGER, STAGING_SECONDS, Clock, Run
+from tasks.reconciliation.settlements import SettlementTerms
 from worker.database import Transaction
 from worker.providers.records.port import RecordSource, SourceFailed
 
 __all__ = ["RunReport", "reconcile"]
+
+NO_TERMS = SettlementTerms()
 
 log = structlog.get_logger("ledgerbeat.reconciliation")
 
@@ -51,17 +55,19 @@ def reconcile(
     lookback_days: int | None = None,
     with_checks: bool = True,
     even_if_short: bool = False,
+    terms: SettlementTerms = NO_TERMS,
 ) -> RunReport:
     """Run the night once, or once again. Safe to repeat, to run twice at once and to be killed anywhere.
 
-    `even_if_short`: a person has looked, the feed is as short as it seems. Raises UnknownTenant, and whatever is not
-    the source's fault; the run is then `failed` and can be run again.
+    `terms` are the account's. `even_if_short`: a person has looked, the feed is as short as it seems. Raises
+    UnknownTenant, and whatever is not the source's fault; the run is then `failed` and can be run again.
     """
     with transaction() as session:
         known = load_tenant(session, tenant)
-    days = lookback_for(known.policy.reconcile_grace_seconds) if lookback_days is None else lookback_days
+    grace = known.policy.reconcile_grace_seconds if terms.grace_seconds is None else terms.grace_seconds
+    days = lookback_for(grace) if lookback_days is None else lookback_days
     night = night_of(business_date, known.timezone, lookback_days=days)
-    run = _claim(transaction, known, provider, business_date, night, clock)
+    run = _claim(transaction, known, provider, business_date, night, clock, terms, grace)
     if run is None:
         return RunReport(tenant, provider, business_date, "taken")
     try:
@@ -78,7 +84,14 @@ def reconcile(
 
 
 def _claim(
-    transaction: Transaction, tenant: Tenant, provider: str, business_date: date, night: Night, clock: Clock
+    transaction: Transaction,
+    tenant: Tenant,
+    provider: str,
+    business_date: date,
+    night: Night,
+    clock: Clock,
+    terms: SettlementTerms,
+    grace_seconds: int,
 ) -> Run | None:
     now = require_aware(clock())
     with transaction() as session:
@@ -101,8 +114,10 @@ def _claim(
         fetched_until=night.fetched_until,
         judged_from=night.judged_from,
         judged_until=night.ends_at,
-        settled_before=settled_before(now, tenant.policy.reconcile_grace_seconds),
+        settled_before=settled_before(now, grace_seconds),
         forgotten_before=forgotten_before(business_date, tenant.timezone),
+        bank_account=terms.bank_account,
+        is_bank=terms.is_bank,
     )
     return Run(transaction, clock, claim, tenant, night, scope)
 
@@ -114,7 +129,7 @@ def _work(run: Run, source: RecordSource, *, with_checks: bool, even_if_short: b
     found = look_over(run)
     if is_short(run, found) and not even_if_short:
         return _truncate(run, found)
-    book_all_fees(run, found)
+    book_all(run, found)
     checks = check_invariants(run) if with_checks else ()
     report = match_and_conclude(run, found, checks)
     _forget(run)

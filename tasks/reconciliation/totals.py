@@ -11,8 +11,9 @@ Side = Literal["provider", "ledger"]
 
 @dataclass(frozen=True, slots=True)
 class SideTotal:
-    """One side of one currency: rows and minor units, of what is judged. `repeated` are records that the
-    feed tells again: of each the newest telling is judged, the others count here.
+    """One side of one currency: rows and minor units, of what is judged. Beside it, in no other sum, stand `repeated`,
+    records that the feed tells again (of each the newest telling is judged), and `ignored`, records that are compared
+    with nothing.
 
     Minor units are signed as what they add to what the provider owes us.
     """
@@ -27,12 +28,14 @@ class SideTotal:
     findings_minor: int = 0
     repeated_rows: int = 0
     repeated_minor: int = 0
+    ignored_rows: int = 0
+    ignored_minor: int = 0
 
     @property
     def adds_up(self) -> bool:
-        """Matched, expected, findings and repeated are all there is. The parts are counted apart from the whole."""
-        rows = self.matched_rows + self.expected_rows + self.findings_rows + self.repeated_rows
-        minor = self.matched_minor + self.expected_minor + self.findings_minor + self.repeated_minor
+        """Matched, expected and findings are all there is. The parts are counted apart from the whole."""
+        rows = self.matched_rows + self.expected_rows + self.findings_rows
+        minor = self.matched_minor + self.expected_minor + self.findings_minor
         return (rows, minor) == (self.rows, self.minor)
 
 
@@ -65,6 +68,7 @@ COUNTED: Mapping[str, Sequence[str]] = {
     "expected": ("expected_",),
     "finding": ("findings_",),
     "repeated": ("repeated_",),
+    "ignored": ("ignored_",),
     "outside": (),
 }
 

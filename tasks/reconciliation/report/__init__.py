@@ -9,14 +9,17 @@ from tasks.reconciliation.report.facts import (
     FeesBooked,
     FindingFacts,
     FindingGroup,
+    IgnoredRecords,
     InvariantFacts,
     Night,
     RunFacts,
+    SettlementsBooked,
 )
 from tasks.reconciliation.report.page import render_page
 from tasks.reconciliation.report.writing import ReportPaths, report_paths, write_report
 
 __all__ = [
     "RunFacts", "CurrencyTotals", "Both", "Counts", "FindingFacts", "FindingGroup", "BadRowFacts", "InvariantFacts",
-    "FeesBooked", "Night", "FactsDoNotAddUp", "ReportPaths", "report_paths", "write_report", "render_page",
+    "FeesBooked", "SettlementsBooked", "IgnoredRecords", "Night", "FactsDoNotAddUp", "ReportPaths",
+    "report_paths", "write_report", "render_page",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tasks.reconciliation.report.advice import advice
 from tasks.reconciliation.report.facts import RunFacts
 from tasks.reconciliation.report.summary import InQuestion, KindSummary, kinds
 from tasks.reconciliation.report.words import KINDS
@@ -49,7 +50,7 @@ def mending_books(facts: RunFacts) -> list[Action]:
 
 def looking(facts: RunFacts) -> list[Action]:
     return [
-        Action(title(kind), KINDS[kind.kind].first, kind.kind, in_question=kind.in_question)
+        Action(title(kind), advice(kind.kind, kind.lines), kind.kind, in_question=kind.in_question)
         for kind in kinds(facts)
         if kind.kind != "invariant_broken" or not any(check.broken for check in facts.invariants)
     ]

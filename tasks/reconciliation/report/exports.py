@@ -3,10 +3,11 @@
 JSON, `schema` "ledgerbeat.reconciliation-report/1": a key is never renamed or given another meaning, new ones may
 come. `tenant provider business_date zone window_from window_to state problem revision started_at finished_at`;
 `verdict` {tone good|look|bad, title, explanation}; `counts`; `totals` [{currency, total, matched, elsewhere, expected,
-unjudged, findings: {kind: part}, waterfall: [{title, amount_minor, level_minor}]}], a part being {provider_minor,
-ledger_minor, provider_rows, ledger_rows}; `in_question` (money that two findings are about, once) and `kinds` of the
-open findings; `findings` one by one and `more` that are only counted; `bad_rows`, `invariants`, `fees`, `history`.
-Amounts are integers of minor units (read them as 64 bits), times are ISO 8601 in UTC.
+unjudged, findings: {kind: part}, repeated, ignored, waterfall: [{title, amount_minor, level_minor}]}], a part being
+{provider_minor, ledger_minor, provider_rows, ledger_rows}; `in_question` (money that two findings are about, once) and
+`kinds` of the open findings; `findings` one by one and `more` that are only counted; `bad_rows`, `invariants`, `fees`,
+`settlements`, `ignored` (records that are compared with nothing, by type), `history`. Amounts are integers of
+minor units (read them as 64 bits), times are ISO 8601 in UTC.
 
 CSV, RFC 4180: comma, CRLF, a header, texts in quotes. A text that a spreadsheet would take for a formula gets an
 apostrophe in front (OWASP, "CSV Injection"); numbers do not.

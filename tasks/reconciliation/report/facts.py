@@ -57,7 +57,8 @@ class CurrencyTotals:
     """One currency on both sides. `total` is counted by itself and must be the sum of the parts, field by field.
 
     `matched` has the same money on both sides. `elsewhere` matched a counterpart outside the window. `expected` is
-    younger than the grace. `unjudged` is what was left over in a run that concluded nothing (truncated, failed).
+    younger than the grace. `unjudged` is what was left over in a run that concluded nothing (truncated, failed). No
+    part of the total are `repeated`, records that the provider told again, and `ignored`, compared with nothing.
     """
 
     currency: str
@@ -67,6 +68,8 @@ class CurrencyTotals:
     expected: Both = NOTHING
     unjudged: Both = NOTHING
     findings: Mapping[str, Both] = field(default_factory=dict)
+    repeated: Both = NOTHING
+    ignored: Both = NOTHING
 
     def __post_init__(self) -> None:
         exponent(self.currency)
@@ -100,7 +103,7 @@ class Counts:
 class FindingFacts:
     """One finding. `ours` and `theirs` are the two records, column to value, None for a side that has none.
 
-    `told_elsewhere`: an event whose money another open finding is about, too.
+    `told_elsewhere`: an event whose money another open finding is about, too. `line`: the kind of movement.
     """
 
     id: int
@@ -117,6 +120,7 @@ class FindingFacts:
     theirs: Mapping[str, object] | None = None
     reason: str | None = None
     told_elsewhere: bool = False
+    line: str | None = None
 
     def __post_init__(self) -> None:
         refuse_unknown("finding kind", [self.kind], FINDING_KINDS)
@@ -143,6 +147,7 @@ class FindingGroup:
     amount_minor: int | None = None
     currency: str | None = None
     told_elsewhere_minor: int = 0
+    line: str | None = None
 
     def __post_init__(self) -> None:
         refuse_unknown("finding kind", [self.kind], FINDING_KINDS)
@@ -181,6 +186,29 @@ class FeesBooked:
 
 
 @dataclass(frozen=True, slots=True)
+class SettlementsBooked:
+    """What the provider paid out to a bank account of ours, less what came back from it, and this run booked.
+    `shown_by`: the provider whose records are to show it; None: nobody's do, it is only expected there."""
+
+    account: str
+    currency: str
+    amount_minor: int
+    records: int
+    shown_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredRecords:
+    """Records that the provider calls `type`, compared with nothing; `record_ids` are the first few."""
+
+    type: str
+    currency: str
+    amount_minor: int
+    records: int
+    record_ids: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Night:
     """An earlier run, or this one, in the history."""
 
@@ -216,6 +244,8 @@ class RunFacts:
     bad_rows: tuple[BadRowFacts, ...] = ()
     invariants: tuple[InvariantFacts, ...] = ()
     fees: tuple[FeesBooked, ...] = ()
+    settlements: tuple[SettlementsBooked, ...] = ()
+    ignored: tuple[IgnoredRecords, ...] = ()
     history: tuple[Night, ...] = ()
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from models.money import format_minor
 from tasks.reconciliation.report.actions import actions
+from tasks.reconciliation.report.advice import advice
 from tasks.reconciliation.report.facts import WORST_FIRST, CurrencyTotals, FindingFacts, RunFacts
 from tasks.reconciliation.report.outside import clipped, visible
 from tasks.reconciliation.report.plots import plot_kinds, plot_nights, plot_waterfall
@@ -68,6 +69,7 @@ def context(facts: RunFacts) -> dict[str, Any]:
         "listed": listed(facts),
         "left_out": left_out(facts),
         "words": KINDS,
+        "advice": {kind: advice(kind, lines) for kind, lines in lines_told(facts).items()},
         "looks": LEGEND,
         "ages": AGES,
         "bad_rows": facts.bad_rows[:BAD_ROWS_MAX],
@@ -106,6 +108,12 @@ def order(facts: RunFacts) -> list[str]:
     told = {one.kind for one in facts.findings}
     first = [one.kind for one in kinds(facts)]
     return first + [kind for kind in KINDS if kind in told and kind not in first]
+
+
+def lines_told(facts: RunFacts) -> dict[str, tuple[str, ...]]:
+    """Of each kind the movements that its findings are about, open or not."""
+    found = {kind: (one.line or "",) for kind in KINDS for one in facts.findings if one.kind == kind}
+    return found | {one.kind: one.lines for one in kinds(facts)}
 
 
 def importance(one: FindingFacts) -> tuple[bool, int, int, datetime, int]:

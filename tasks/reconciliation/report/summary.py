@@ -1,6 +1,6 @@
 """The answers of the first screen: is it clean, how much money is in question, what comes first. Pure."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -40,7 +40,8 @@ class InQuestion:
 
 @dataclass(frozen=True, slots=True)
 class KindSummary:
-    """The open findings of one kind. `by_age` runs along AGES."""
+    """The open findings of one kind. `by_age` runs along AGES; `lines` are the kinds of movements that they are about,
+    the one with the most first."""
 
     kind: str
     severity: str
@@ -48,6 +49,7 @@ class KindSummary:
     oldest_at: datetime
     by_age: tuple[int, ...]
     in_question: tuple[InQuestion, ...]
+    lines: tuple[str, ...] = ()
 
 
 def verdict(facts: RunFacts) -> Verdict:
@@ -86,7 +88,9 @@ def open_groups(facts: RunFacts) -> Iterator[FindingGroup]:
         if one.is_open:
             amount = None if one.amount_minor is None else abs(one.amount_minor)
             elsewhere = (amount or 0) if one.told_elsewhere else 0
-            yield FindingGroup(one.kind, one.severity, 1, one.first_seen_at, amount, one.currency, elsewhere)
+            yield FindingGroup(
+                one.kind, one.severity, 1, one.first_seen_at, amount, one.currency, elsewhere, one.line
+            )
     yield from facts.more
 
 
@@ -132,7 +136,15 @@ def summarise(kind: str, groups: list[FindingGroup], now: datetime) -> KindSumma
         oldest_at=min(group.first_seen_at for group in groups),
         by_age=tuple(by_age),
         in_question=in_question(groups),
+        lines=lines_of(groups),
     )
+
+
+def lines_of(groups: Iterable[FindingGroup]) -> tuple[str, ...]:
+    many: Counter[str] = Counter()
+    for group in groups:
+        many[group.line or ""] += group.findings
+    return tuple(line for line, _ in sorted(many.items(), key=lambda one: (-one[1], one[0])))
 
 
 def age_bracket(age: timedelta) -> int:

@@ -68,4 +68,21 @@ KINDS: Mapping[str, KindWords] = {
         "A promise that the ledger makes about itself does not hold.",
         "Stop payouts of this tenant and call an engineer; the check and its remedy are named below.",
     ),
+    "duplicate_payment": KindWords(
+        "Paid twice",
+        "A customer paid more than was announced for one reference.",
+        "Ask the app whose it is; then the job `deposits.allocate` books it, to the owner or, once it is refunded at "
+        "the provider, back to the payer.",
+    ),
+    "disputed_more_than_captured": KindWords(
+        "Disputed too much",
+        "Chargebacks of a payment come to more than was captured.",
+        "Compare the disputes with the payment at the provider; the excess stands in suspense until it is explained.",
+    ),
+    "duplicate_record": KindWords(
+        "Two records, one id",
+        "Rows of the provider's feed have the same id and say different things; each of them counts.",
+        "Look at the rows in the feed. Different movements: name more columns as `record_id`, or have the ids mended. "
+        "One movement told wrongly: have the file corrected, and run this night again.",
+    ),
 }

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.providers.accounts import account
 from tests.integration.providers.replaying import Replaying, Reply
-from tests.unit.records.test_stripe_rows import CHARGE, REVERSAL, ROW, TRANSFER
+from tests.unit.records.test_stripe_rows import AUTOMATIC, CHARGE, REVERSAL, ROW, TRANSFER
 from worker.http.webhooks import submission
 from worker.providers import sandbox as sandbox_webhooks
 from worker.providers import stripe as stripe_webhooks
@@ -69,6 +69,26 @@ def test_a_connected_account_is_named_in_the_header(server: Replaying) -> None:
     server.says(page(ROW))
     assert list(source(at(server, source_account="acct_1")).read(DAY))
     assert server.seen[0].headers["stripe-account"] == "acct_1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, "own_transfer"),
+        ({"source_account": "acct_1"}, "other"),
+        ({"source_account": "acct_1", "bank_account": "main"}, "own_transfer"),
+    ],
+)
+def test_automatic_payouts_go_to_our_bank_unless_the_account_is_another_s(
+    server: Replaying, settings: dict[str, Any], kind: str
+) -> None:
+    """A connected account's own bank is its owner's; the settings may say that it is ours."""
+    server.says(
+        page(ROW | {"type": "payout", "amount": -1250, "source": AUTOMATIC, "reporting_category": "payout"})
+    )
+    (found,) = source(at(server, **settings)).read(DAY)
+    assert isinstance(found, Record)
+    assert (found.kind, found.object_id) == (kind, "po_1")
 
 
 def test_a_reversed_transfer_is_looked_up(server: Replaying) -> None:

@@ -14,7 +14,8 @@ from tasks.reconciliation.service import RunReport, reconcile
 from worker.database import Transaction
 from worker.providers.records.port import BadRow, Record, SourceFailed, Window
 
-KINDS = {"deposit": "deposit.captured", "refund": "deposit.refunded", "chargeback": "deposit.charged_back"}
+KINDS = {"deposit": "deposit.captured", "refund": "deposit.refunded", "chargeback": "deposit.charged_back",
+         "returned": "deposit.returned"}  # fmt: skip
 NIGHT = date(2026, 3, 13)
 NOON = datetime(2026, 3, 13, 12, tzinfo=UTC)
 

@@ -31,6 +31,10 @@ def dying(engine: Engine, point: Point | None) -> Iterator[Trail]:
 
 def night(books: Books) -> RunReport:
     told = [record("r", 500, fee_minor=17), record("s", 70), record("t", 5, fee_minor=1)]
+    told += [
+        record(None, -90, "own_transfer", record_id="out"),
+        record(None, 7, "ignore", record_id="carried"),
+    ]
     return books.run(*told, BAD)
 
 
@@ -59,3 +63,4 @@ def test_killed_anywhere_and_run_again_it_is_one_run(books: Books, engine: Engin
             "SELECT count(*) AS n FROM ledger_transactions WHERE subject LIKE :s", s=f"fee:{again.provider}:%"
         )
         assert fees == [{"n": 2}]
+        assert again.balance(f"bank:{again.provider}") == -90, point

@@ -209,3 +209,10 @@ def test_what_goes_out_is_not_taken_together_with_what_comes_back(books: Books) 
     books.moved("r", 200, "refund")
     report = books.run(record("r", -300, "refund"), record("r", 300, "refund", record_id="back"))
     assert (report.findings, report.adds_up) == ({"amount_mismatch": 2}, True)
+
+
+def test_a_payment_that_the_payer_s_bank_took_back_is_a_deposit_the_other_way_round(books: Books) -> None:
+    books.moved("r", 500)
+    books.moved("r", -500, "returned")
+    report = books.run(record("r", 500), record("r", -500, record_id="failed"))
+    assert (report.exit_code, report.matched) == (0, 2)

@@ -23,10 +23,10 @@ FINDINGS = {
     "duplicate": {"duplicate_at_provider": 1},
     "booked_twice": {"missing_at_provider": 1},
     "told_twice": {},
-    "corrected": {},
+    "corrected": {"duplicate_record": 1},
     "in_parts": {},
     "twice_on_both_sides": {},
-    "moved": {},
+    "moved": {"duplicate_record": 1},
 }
 OTHER = {"EUR": "JPY", "JPY": "EUR"}
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)

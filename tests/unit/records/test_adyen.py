@@ -63,12 +63,12 @@ def test_a_settled_row_in_full(tmp_path: Path) -> None:
         ("MiscCosts", NET_DEBIT, "fee", -500),
         ("PaymentCost", NET_DEBIT, "fee", -500),
         ("InvoiceDeduction", NET_DEBIT, "fee", -500),
-        ("MerchantPayout", NET_DEBIT, "other", -500),
-        ("DepositCorrection", NET_CREDIT, "other", 500),
-        ("Balancetransfer", NET_CREDIT, "other", 500),
+        ("MerchantPayout", NET_DEBIT, "own_transfer", -500),
+        ("DepositCorrection", NET_CREDIT, "ignore", 500),
+        ("Balancetransfer", NET_CREDIT, "ignore", 500),
         ("MatchedStatement", NET_CREDIT, "other", 500),
         ("ManualCorrected", NET_DEBIT, "other", -500),
-        ("BankInstructionReturned", NET_CREDIT, "other", 500),
+        ("BankInstructionReturned", NET_CREDIT, "own_transfer", 500),
         ("InventedTomorrow", DEBIT, "other", -1250),
         ("InventedTomorrow", NET_CREDIT, "other", 500),
     ],
@@ -222,6 +222,35 @@ def test_the_same_row_of_a_report_that_is_sent_again_has_the_same_id(tmp_path: P
     ]
     assert len(set(first)) == 3
     assert set(first) < set(again)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        ("Fee", "Transaction Fees November     20 2026"),
+        ("Fee", "Transaction Fees Oct-2026 (EUR 0.11 x 36)"),
+        ("MerchantPayout", '"TX635000001XT batch 41, ACME_EU"'),
+        ("Balancetransfer", "Balancetransfer"),
+        ("DepositCorrection", "Deposit Correction"),
+        ("MiscCosts", "POS terminals \u2013 S\u00e3o Paulo #12/11"),
+        ("InvoiceDeduction", "Deduction of invoice 2026.11/EU-000123 & 2 others"),
+    ],
+)
+def test_a_row_about_no_payment_describes_itself_in_free_text(tmp_path: Path, type_: str, text: str) -> None:
+    row = SETTLED | NET_DEBIT | {"Type": type_, "Modification Reference": text}
+    (first,) = records(tmp_path, row)
+    (again,) = records(tmp_path, row | {"Modification Reference": text.replace("     ", " ")})
+    assert first.record_id == again.record_id
+    assert first.object_id == " ".join(text.strip('"').split())
+    (other,) = records(tmp_path, row | {"Net Debit (NC)": "5.01"})
+    assert other.record_id != first.record_id
+
+
+def test_a_description_that_cannot_be_printed_is_not_understood(tmp_path: Path) -> None:
+    row = SETTLED | NET_DEBIT | {"Type": "Fee", "Modification Reference": "Fees\x07 November"}
+    (bad,) = read_adyen(tmp_path, row)
+    assert isinstance(bad, BadRow)
+    assert "Modification Reference is not a printable text" in bad.reason
 
 
 def test_a_fee_that_is_corrected_later_leaves_the_id(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ PAYOUT = {
     "currency": "eur",
     "amount": 1250,
 }
+AUTOMATIC = PAYOUT | {"automatic": True, "metadata": {}}
+"""Stripe's own transfer of the balance to the account's bank."""
 TRANSFER = PAYOUT | {"id": "tr_1", "object": "transfer"}
 REVERSAL = {"id": "trr_1", "object": "transfer_reversal", "transfer": "tr_1", "metadata": {}}
 ROW: dict[str, Any] = {
@@ -58,6 +60,11 @@ def row(**changed: Any) -> Record:
     return record(ROW | changed, {})
 
 
+def test_automatic_payouts_of_a_connected_account_go_to_a_bank_of_others() -> None:
+    told = ROW | {"type": "payout", "amount": -1250, "source": AUTOMATIC, "reporting_category": "payout"}
+    assert record(told, {}, settles_to_us=False).kind == "other"
+
+
 def test_a_charge_in_full() -> None:
     at = datetime(2026, 11, 20, 10, tzinfo=UTC)
     assert row() == Record("txn_1", "deposit", "order-1", "ch_1", 1250, "EUR", 40, "EUR", "charge", at)
@@ -76,7 +83,17 @@ def test_a_charge_in_full() -> None:
         ("adjustment", 1250, DISPUTE, "chargeback", "order-1", "ch_1"),
         ("adjustment", 1250, None, "other", None, None),
         ("payout", -1250, PAYOUT, "payout", "7f3a-1", "po_1"),
-        ("payout", -1250, PAYOUT | {"automatic": True, "metadata": {}}, "other", None, "po_1"),
+        ("payout", -1250, AUTOMATIC, "own_transfer", None, "po_1"),
+        ("payout_failure", 1250, AUTOMATIC, "own_transfer", None, "po_1"),
+        ("payout_cancel", 1250, AUTOMATIC, "own_transfer", None, "po_1"),
+        ("payout", -1250, PAYOUT | {"automatic": True}, "payout", "7f3a-1", "po_1"),
+        ("payout", -1250, PAYOUT | {"metadata": {}}, "payout", None, "po_1"),
+        ("payout", -1250, AUTOMATIC | {"automatic": "true"}, "payout", None, "po_1"),
+        ("payout", -1250, "po_1", "payout", None, "po_1"),
+        ("payout_minimum_balance_hold", -1250, AUTOMATIC, "ignore", None, "po_1"),
+        ("payout_minimum_balance_release", 1250, AUTOMATIC, "ignore", None, "po_1"),
+        ("reserve_hold", -1250, None, "ignore", None, None),
+        ("topup_reversal", -1250, {"id": "tu_1", "object": "topup"}, "own_transfer", None, "tu_1"),
         ("payout", 1250, PAYOUT | {"id": "po_2", "original_payout": "po_1"}, "payout", "7f3a-1", "po_1"),
         ("payout_failure", 1250, PAYOUT, "payout", "7f3a-1", "po_1"),
         ("payout_cancel", 1250, PAYOUT, "payout", "7f3a-1", "po_1"),
@@ -87,7 +104,7 @@ def test_a_charge_in_full() -> None:
         ("stripe_fee", -1250, None, "fee", None, None),
         ("stripe_fx_fee", -1250, None, "fee", None, None),
         ("tax_fee", -1250, None, "fee", None, None),
-        ("topup", 1250, {"id": "tu_1", "object": "topup"}, "other", None, "tu_1"),
+        ("topup", 1250, {"id": "tu_1", "object": "topup"}, "own_transfer", None, "tu_1"),
         ("invented_tomorrow", -1250, "xx_1", "other", None, "xx_1"),
     ],
 )

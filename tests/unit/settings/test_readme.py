@@ -66,6 +66,28 @@ def test_the_records_of_the_readme_can_be_read(settings: Settings, tmp_path: Pat
     assert records[0].occurred_at == datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
 
 
+def test_the_settlements_of_the_readme_can_be_read(tmp_path: Path) -> None:
+    secrets = {"adyen": HEX, "stripe": "whsec_x", "bank": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    told = example("Settlement to the bank")
+    for name in secrets:
+        adapter = "sandbox" if name == "bank" else name
+        told = told.replace(
+            f"[tenants.acme.providers.{name}]\n",
+            f'[tenants.acme.providers.{name}]\nadapter = "{adapter}"\nwebhook_secrets = ["env:{name.upper()}"]\n',
+        )
+    (tmp_path / "ledgerbeat.toml").write_text(told)
+    env = {"LEDGERBEAT_CONFIG": str(tmp_path / "ledgerbeat.toml")}
+    providers = (
+        load_settings(env | {name.upper(): one for name, one in secrets.items()}).tenants["acme"].providers
+    )
+    assert {one.bank_account for one in providers.values()} == {"main"}
+    assert providers["bank"].grace_days == 5
+    assert providers["adyen"].record_kinds == {"ManualCorrected": "fee", "MatchedStatement": "ignore"}
+    assert providers["bank"].records is not None
+    assert providers["bank"].records.columns is not None
+    assert providers["bank"].records.columns.kinds["INCOMING"] == "own_transfer"
+
+
 def test_adyens_report_needs_no_columns(settings: Settings, tmp_path: Path) -> None:
     told = settings.tenants["acme"].providers["adyen"].records
     assert told is not None

@@ -29,9 +29,10 @@ NAMELESS_ROWS_MAX = 10_000
 
 Sign = Literal[-1, 0, 1]
 
-# Type -> what it is, and its sign; 0: as the columns say. What is in no row is `other`, and kept. `other` on purpose:
-# MerchantPayout is Adyen's own transfer of the settlement to our bank, Balancetransfer the rest carried to the next
-# batch; neither is a payout of ours.
+# Type -> what it is, and its sign; 0: as the columns say. What is in no row is `other`, and kept.
+# MerchantPayout is Adyen's own transfer of the settlement to our bank, BankInstructionReturned one that came back; none
+# is a payout of ours. Balancetransfer carries the rest of a batch into the next, in two rows that cancel each other;
+# DepositCorrection moves money into or out of the deposit that Adyen keeps of ours: neither changes what it owes us.
 TYPES: Mapping[str, tuple[RecordKind, Sign]] = {
     "Settled": ("deposit", 1),
     "Refunded": ("refund", -1),
@@ -45,12 +46,12 @@ TYPES: Mapping[str, tuple[RecordKind, Sign]] = {
     "MiscCosts": ("fee", 0),
     "PaymentCost": ("fee", 0),
     "InvoiceDeduction": ("fee", 0),
-    "MerchantPayout": ("other", 0),
-    "DepositCorrection": ("other", 0),
-    "Balancetransfer": ("other", 0),
+    "MerchantPayout": ("own_transfer", 0),
+    "BankInstructionReturned": ("own_transfer", 0),
+    "Balancetransfer": ("ignore", 0),
+    "DepositCorrection": ("ignore", 0),
     "MatchedStatement": ("other", 0),
     "ManualCorrected": ("other", 0),
-    "BankInstructionReturned": ("other", 0),
 }
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
@@ -78,7 +79,7 @@ class SettlementRows:
             record_id=self._record_id(row),
             kind=kind,
             reference=cells.text(row["Merchant Reference"], "Merchant Reference"),
-            object_id=_id(row, "Psp Reference"),
+            object_id=_id(row, "Psp Reference") or _description(row),
             amount_minor=amount,
             currency=currency,
             fee_minor=fee,
@@ -94,8 +95,8 @@ class SettlementRows:
         """The same for the same row of a report that is sent again: no line number, nothing that may be corrected."""
         if not _BATCH.fullmatch(batch := row["Batch Number"]):
             raise Unreadable("Batch Number is empty, or not a number")
-        modification = _id(row, "Modification Reference") or ""
         if psp_reference := _id(row, "Psp Reference"):
+            modification = _id(row, "Modification Reference") or ""
             return f"{psp_reference}:{modification}:{row['Type']}:{batch}"
         named = f"{batch}:{row['Type']}:{_digest(row)}"
         if named in self._nameless or len(self._nameless) < NAMELESS_ROWS_MAX:
@@ -105,8 +106,14 @@ class SettlementRows:
 
 
 def _digest(row: Row) -> str:
-    told = "\x1f".join(row[name] for name in COLUMNS if name not in FEES)
+    described = {**row, "Modification Reference": _description(row) or ""}
+    told = "\x1f".join(described[name] for name in COLUMNS if name not in FEES)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _description(row: Row) -> str | None:
+    """Of a row that is about no payment "Modification Reference" is a text: "Transaction Fees November 20 2026"."""
+    return cells.text(" ".join(row["Modification Reference"].split()), "Modification Reference")
 
 
 def _id(row: Row, name: str) -> str | None:

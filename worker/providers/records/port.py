@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from worker.files.cells import RAW_LENGTH_MAX as RAW_LENGTH_MAX
 from worker.files.errors import SourceFailed as SourceFailed
 
-RecordKind = Literal["deposit", "refund", "chargeback", "payout", "fee", "other"]
+RecordKind = Literal["deposit", "refund", "chargeback", "payout", "fee", "own_transfer", "other", "ignore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,9 @@ class Record:
 
     `record_id` is unique per account; `reference` is ours and `object_id` the provider's, where it tells them.
     `fee_minor` is what the provider kept for it (negative: gave back), in `fee_currency`. `status` is its own word.
-    A fee that stands alone is a record of kind `fee` with a negative amount and a `fee_minor` of 0. `other` is what
-    our ledger does not book by itself: corrections, reserves, the provider's own transfers to our bank.
+    A fee that stands alone is a record of kind `fee` with a negative amount and a `fee_minor` of 0. `own_transfer` is
+    our own money on its way between the provider and our bank, never a payout of ours. `ignore` is listed and compared
+    with nothing: the provider's bookkeeping within what it owes us. `other` is what our ledger does not book by itself.
     """
 
     record_id: str

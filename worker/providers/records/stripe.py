@@ -2,7 +2,8 @@
 
 A transaction counts in the balance's currency; where it was exchanged, the amount is taken from its source, in the
 currency of the charge, as our ledger has it. The fee stays in the balance's currency. Stripe's `source_account` is the
-connected account that is asked about.
+connected account that is asked about; its automatic payouts go to that account's bank, not to ours, unless the
+settings say so with `bank_account`.
 """
 
 import math
@@ -40,6 +41,7 @@ class StripeRecords:
         )
         connected = account.source_account
         self._options: dict[str, Any] = {"stripe_account": connected} if connected else {}
+        self._settles_to_us = connected is None or account.bank_account is not None
         self._patience = patience
 
     def read(self, window: Window) -> Iterator[Record | BadRow]:
@@ -58,7 +60,7 @@ class StripeRecords:
 
     def _made(self, row: Mapping[str, Any], asking: Asking) -> Record | BadRow:
         try:
-            return record(row, self._reversed_transfer(row, asking))
+            return record(row, self._reversed_transfer(row, asking), settles_to_us=self._settles_to_us)
         except Unreadable as reason:
             return BadRow(None, shown(row), str(reason))
 

@@ -23,6 +23,14 @@ KINDS: Mapping[str, RecordKind] = {
     "payout": "payout",
     "payout_cancel": "payout",
     "payout_failure": "payout",
+    "topup": "own_transfer",
+    "topup_reversal": "own_transfer",
+    "payout_minimum_balance_hold": "ignore",  # held back of what Stripe owes us, and still owed
+    "payout_minimum_balance_release": "ignore",
+    "reserve_hold": "ignore",
+    "reserve_release": "ignore",
+    "reserve_transaction": "ignore",
+    "reserved_funds": "ignore",
     "transfer": "payout",
     "transfer_cancel": "payout",
     "transfer_failure": "payout",
@@ -38,14 +46,15 @@ OF_A_CHARGE = frozenset({"charge", "refund", "dispute"})
 Row = Mapping[str, Any]
 
 
-def record(row: Row, reversed_transfer: Row) -> Record:
-    """The record of a transaction. `reversed_transfer`: the one that its source brought back. Raises Unreadable."""
+def record(row: Row, reversed_transfer: Row, *, settles_to_us: bool = True) -> Record:
+    """The record of a transaction. `reversed_transfer`: the one that its source brought back. `settles_to_us`: the
+    account's automatic payouts go to our own bank. Raises Unreadable."""
     source, type_ = child(row, "source"), _text(row, "type")
     settled = _currency(row)
     amount, currency = _amount(row, source, settled)
     return Record(
         record_id=_text(row, "id"),
-        kind=_kind(row, source, type_),
+        kind=_kind(row, source, type_, settles_to_us=settles_to_us),
         reference=_reference(source, reversed_transfer),
         object_id=_object_id(row, source),
         amount_minor=amount,
@@ -57,12 +66,19 @@ def record(row: Row, reversed_transfer: Row) -> Record:
     )
 
 
-def _kind(row: Row, source: Row, type_: str) -> RecordKind:
-    """An automatic payout is Stripe's own transfer of the balance to our bank, none that we asked for."""
+def _kind(row: Row, source: Row, type_: str, *, settles_to_us: bool) -> RecordKind:
+    """An automatic payout is Stripe's own transfer of the balance to the account's bank, none that we asked for."""
     if row.get("reporting_category") in DISPUTES or source.get("object") == "dispute":
         return "chargeback"
     kind = KINDS.get(type_, "other")
-    return "other" if kind == "payout" and source.get("automatic") is True else kind
+    if kind == "payout" and _is_automatic(source):
+        return "own_transfer" if settles_to_us else "other"
+    return kind
+
+
+def _is_automatic(source: Row) -> bool:
+    """Only what Stripe says so, and nobody has given a reference: anything else may be a payout of ours."""
+    return source.get("automatic") is True and not child(source, "metadata").get("reference")
 
 
 def _amount(row: Row, source: Row, settled: str) -> tuple[int, str]:

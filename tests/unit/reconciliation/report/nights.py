@@ -12,9 +12,11 @@ from tasks.reconciliation.report import (
     CurrencyTotals,
     FeesBooked,
     FindingFacts,
+    IgnoredRecords,
     InvariantFacts,
     Night,
     RunFacts,
+    SettlementsBooked,
 )
 
 DAY = date(2026, 11, 20)
@@ -24,6 +26,7 @@ SEVERITIES = {
     "invariant_broken": "critical", "duplicate_at_provider": "critical", "missing_at_provider": "high",
     "missing_in_ledger": "high", "amount_mismatch": "high", "currency_mismatch": "high", "status_mismatch": "medium",
     "in_doubt_overdue": "high", "late_reversal": "medium", "unknown_event": "low", "fee_mismatch": "low",
+    "duplicate_payment": "high", "disputed_more_than_captured": "high", "duplicate_record": "medium",
 }  # fmt: skip
 
 
@@ -84,6 +87,8 @@ def clean() -> RunFacts:
                 CurrencyTotals("JPY", yen, matched=yen)),
         counts=Counts(records=91_221, ledger_rows=91_200, matched=91_200, expected=21, closed=2),
         invariants=invariants(), fees=(FeesBooked("EUR", 1_820_31, 88_112),), history=history(0),
+        settlements=(SettlementsBooked("bank:main", "EUR", 165_49, 1, "bank"),),
+        ignored=(IgnoredRecords("Balancetransfer", "EUR", 120_00, 1, "41:Balancetransfer:00ff"),),
     )  # fmt: skip
 
 

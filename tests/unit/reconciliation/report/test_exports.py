@@ -24,10 +24,11 @@ def test_json_has_the_documented_keys() -> None:
     assert set(told) == {
         "schema", "tenant", "provider", "business_date", "zone", "window_from", "window_to", "state", "problem",
         "revision", "started_at", "finished_at", "verdict", "counts", "totals", "in_question", "kinds", "findings",
-        "more", "bad_rows", "invariants", "fees", "history",
+        "more", "bad_rows", "invariants", "fees", "settlements", "ignored", "history",
     }  # fmt: skip
     assert set(told["totals"][0]) == {
-        "currency", "total", "matched", "elsewhere", "expected", "unjudged", "findings", "waterfall",
+        "currency", "total", "matched", "elsewhere", "expected", "unjudged", "findings", "repeated", "ignored",
+        "waterfall",
     }  # fmt: skip
     assert set(told["totals"][0]["total"]) == {
         "provider_minor",

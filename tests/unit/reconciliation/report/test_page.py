@@ -91,7 +91,7 @@ def test_headings_go_down_step_by_step(page: Page) -> None:
     ("page", "tone", "title", "question", "todo"),
     [
         (CLEAN, "good", "Clean", "None", "Nothing."),
-        (BAD, "bad", "33 open findings", "3,563.07\u00a0EUR", "Mend the books"),
+        (BAD, "bad", "42 open findings", "4,759.27\u00a0EUR", "Mend the books"),
         (TRUNCATED, "bad", "records are incomplete", "Unknown", "ledgerbeat reconcile --tenant acme"),
         (FAILED, "bad", "The run failed", "Unknown", "ledgerbeat reconcile --tenant acme"),
         (CROWDED, "bad", "2,000 open findings", "2,384,548.00\u00a0EUR", "Missing in ledger: 1,000"),
@@ -120,7 +120,7 @@ def test_a_run_that_concluded_nothing_says_so_also_when_findings_are_open() -> N
 def test_every_kind_has_its_section_and_both_records() -> None:
     for kind in FINDING_KINDS:
         assert len(BAD.all("section", class_="kind", **{"aria-labelledby": kind})) == 1
-    assert len(BAD.all("details", class_="finding")) == 34
+    assert len(BAD.all("details", class_="finding")) == 43
     captions = " ".join(element.text for element in BAD.all("caption"))
     assert "Both records: we have none" in captions
     assert "Both records: the provider has none" in captions
