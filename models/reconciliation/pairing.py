@@ -7,8 +7,10 @@
     nothing     missing_at_provider, missing_in_ledger, duplicate_at_provider, or status_mismatch for a payout that
                 came back on one side only
 
-What goes out is never taken together with what comes back. Exact pairs are found first for what is older than the
-window, which has its counterpart already or has waited longest; what only resembles each other, in the window first.
+What goes out is never taken together with what comes back, but for captures: what was credited with an authorisation
+and taken back since is what was captured, perhaps nothing, and that is what a provider settles. Exact pairs are found
+first for what is older than the window, which has its counterpart already or has waited longest; what only resembles
+each other, in the window first.
 """
 
 # ruff: noqa: S608 - the statements are put together from constants of this room alone
@@ -34,23 +36,26 @@ COMBINED = """
                 = sum(amount_minor) FILTER (WHERE side = -1) OVER whole AS whole_agrees,
             sum(amount_minor) FILTER (WHERE side = 1) OVER era
                 = sum(amount_minor) FILTER (WHERE side = -1) OVER era AS era_agrees,
+            kind = 'deposit' AND sum(side * amount_minor) OVER net = 0 AND bool_or(side = -1) OVER net AS net_agrees,
             min(record_id) FILTER (WHERE side = 1) OVER whole AS whole_record,
             bool_or(outside) OVER whole AND bool_or(judged) OVER whole AS whole_crosses
         FROM (SELECT *, nth_exact <= least(exact_theirs, exact_ours) AS is_exact FROM exact) e
         WHERE is_exact OR NOT is_forgotten
         WINDOW whole AS (PARTITION BY kind, reference, currency, way, is_exact),
-            era AS (PARTITION BY kind, reference, currency, way, is_exact, outside)
+            era AS (PARTITION BY kind, reference, currency, way, is_exact, outside),
+            net AS (PARTITION BY kind, reference, currency, is_exact)
     ),
 """
 
 RESEMBLING = f"""
     amounts AS (
-        SELECT *, CASE WHEN is_exact THEN 'exact' WHEN whole_agrees OR era_agrees THEN 'combined' END AS agreed,
+        SELECT *, CASE WHEN is_exact THEN 'exact' WHEN whole_agrees OR era_agrees OR net_agrees THEN 'combined' END
+                AS agreed,
             row_number() OVER (PARTITION BY kind, reference, currency, way, side, agrees ORDER BY outside, {IN_TURN})
                 AS nth_amount,
             count(*) FILTER (WHERE side = 1) OVER same AS amount_theirs,
             count(*) FILTER (WHERE side = -1) OVER same AS amount_ours
-        FROM (SELECT *, coalesce(is_exact OR whole_agrees OR era_agrees, false) AS agrees FROM combined) c
+        FROM (SELECT *, coalesce(is_exact OR whole_agrees OR era_agrees OR net_agrees, false) AS agrees FROM combined) c
         WINDOW same AS (PARTITION BY kind, reference, currency, way, agrees)
     ),
     currencies AS (

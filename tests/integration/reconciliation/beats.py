@@ -1,5 +1,6 @@
 """Beats under a frozen clock: their ticks take the hands that the tasks of a process take, its clock included."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,13 +31,12 @@ timezone = "{zone}"
 adapter = "sandbox"
 base_url = "http://127.0.0.1:1"
 api_key = "file:key"
-webhook_secrets = ["file:webhook"]
+webhook_secrets = ["file:webhook-{name}"]
 """
 END = text("""
     UPDATE reconciliation_runs SET state = :state, finished_at = :now, claimed_until = NULL, last_error = :error,
         revision = revision + 1
 """)
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @dataclass
@@ -93,7 +93,8 @@ def beats_of(
 ) -> Iterator[Beats]:
     """Tenants by name, in their time zones, in a process whose clock stands still at `at`."""
     (folder / "key").write_text("sk_test")
-    (folder / "webhook").write_text(SECRET)
+    for name in zones:
+        (folder / f"webhook-{name}").write_text(f"whsec_{b64encode(name.encode() * 3).decode()}")
     config = folder / "ledgerbeat.toml"
     config.write_text("".join(TENANT.format(name=name, zone=zone) for name, zone in zones.items()))
     environment = {"DATABASE_URL": database_url, "CONFIG": str(config), "HOME": str(folder)}

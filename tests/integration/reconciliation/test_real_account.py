@@ -149,15 +149,18 @@ class Office:
     """Who runs the nights of the three accounts."""
 
     def __init__(self, books: Books, folder: Path, stripe: Balance) -> None:
-        adyen, bank = (
-            ProviderSettings(name=name, adapter="adyen", webhook_secrets=(SecretStr("00ff"),), bank_account="main",
-                             records=records)
-            for name, records in (("adyen", settlement_files(folder)), ("bank", statements(folder)))
-        )  # fmt: skip
+        adyen = ProviderSettings(
+            name="adyen",
+            adapter="adyen",
+            webhook_secrets=(SecretStr("00ff"),),
+            bank_account="main",
+            records=settlement_files(folder),
+        )
+        bank = ProviderSettings(name="bank", bank_account="main", records=statements(folder))
         accounts = {
             "adyen": adyen,
             "stripe": account("stripe", stripe.url, "sk_live_x", bank_account="main"),
-            "bank": bank.model_copy(update={"adapter": None}),
+            "bank": bank,
         }
         tenants = {"acme": TenantSettings(name="acme", providers=accounts)}
         self.folder = folder

@@ -50,13 +50,13 @@ def test_columns_say_the_kinds_themselves(tmp_path: Path) -> None:
 
 
 def test_a_bank_waits_for_days_unless_it_is_told_how_long(tmp_path: Path) -> None:
-    bank = load(tmp_path, 'bank_account = "main"').model_copy(update={"adapter": None})
+    bank = load(tmp_path, 'bank_account = "main"').model_copy(update={"adapter": "files"})
     assert (bank.is_bank, bank.grace_seconds) == (True, 5 * 86_400)
     assert bank.model_copy(update={"grace_days": 0}).grace_seconds == 0
 
 
 def test_two_accounts_are_not_one_bank(tmp_path: Path) -> None:
-    bank = load(tmp_path, 'bank_account = "main"').model_copy(update={"adapter": None, "name": "bank"})
+    bank = load(tmp_path, 'bank_account = "main"').model_copy(update={"adapter": "files", "name": "bank"})
     second, provider = bank.model_copy(update={"name": "second"}), load(tmp_path, 'bank_account = "main"')
     found = {"bank": bank, "sandbox": provider}
     _refuse_two_of_one_bank(TenantSettings(name="acme").model_copy(update={"providers": found}), "here")

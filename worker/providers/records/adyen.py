@@ -35,6 +35,7 @@ Sign = Literal[-1, 0, 1]
 # DepositCorrection moves money into or out of the deposit that Adyen keeps of ours: neither changes what it owes us.
 TYPES: Mapping[str, tuple[RecordKind, Sign]] = {
     "Settled": ("deposit", 1),
+    "SettledReversed": ("deposit", -1),
     "Refunded": ("refund", -1),
     "RefundedReversed": ("refund", 1),
     "Chargeback": ("chargeback", -1),
@@ -78,7 +79,7 @@ class SettlementRows:
         return Record(
             record_id=self._record_id(row),
             kind=kind,
-            reference=cells.text(row["Merchant Reference"], "Merchant Reference"),
+            reference=cells.reference(row["Merchant Reference"], "Merchant Reference"),
             object_id=_id(row, "Psp Reference") or _description(row),
             amount_minor=amount,
             currency=currency,

@@ -41,6 +41,9 @@ KINDS: Mapping[str, RecordKind] = {
 }
 DISPUTES = frozenset({"dispute", "dispute_reversal"})
 """reporting_category of an `adjustment` that is a chargeback, or its end."""
+RELEASED = "partial_capture_reversal"
+"""reporting_category of a `refund` that is the rest of an authorisation: the charge was booked as a whole before
+(docs.stripe.com/reports/reporting-categories)."""
 OF_A_CHARGE = frozenset({"charge", "refund", "dispute"})
 
 Row = Mapping[str, Any]
@@ -70,6 +73,8 @@ def _kind(row: Row, source: Row, type_: str, *, settles_to_us: bool) -> RecordKi
     """An automatic payout is Stripe's own transfer of the balance to the account's bank, none that we asked for."""
     if row.get("reporting_category") in DISPUTES or source.get("object") == "dispute":
         return "chargeback"
+    if row.get("reporting_category") == RELEASED:
+        return "deposit"
     kind = KINDS.get(type_, "other")
     if kind == "payout" and _is_automatic(source):
         return "own_transfer" if settles_to_us else "other"
