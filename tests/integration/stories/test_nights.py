@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from tests.integration.families.desk import Desk
 from tests.integration.reconciliation.books import Books, record
 from tests.integration.stories.conftest import Story
 from tests.unit.providers.vendors import (
@@ -26,6 +27,12 @@ AUTHORISED = adyen_item("AUTHORISATION", PAYMENT)
 PAID = stripe_event("charge.succeeded", charge(), 0)
 Lines = list[tuple[str, int]]
 """Kind and amount of each record that the provider settles for our reference."""
+
+
+@pytest.fixture(autouse=True)
+def soon_after(desk: Desk, request: pytest.FixtureRequest) -> None:
+    """The events are heard on the day that they are of."""
+    desk.now = (ADYEN_DAY if "adyen" in request.fixturenames else STRIPE_DAY) + timedelta(hours=1)
 
 
 def night(story: Story, day: datetime, lines: Lines) -> tuple[int, dict[str, int]]:
@@ -194,7 +201,6 @@ def test_a_duplicate_that_was_given_back_agrees_with_the_providers_refund(stripe
         "actor": "ops:dana",
         "reason": "paid twice",
     }
-    stripe.desk.now = STRIPE_DAY
     stripe.desk.do("deposits.allocate", args)
     lines = [("deposit", 10000), ("deposit", 10000), ("refund", -10000)]
     assert night(stripe, STRIPE_DAY, lines) == (0, {})
