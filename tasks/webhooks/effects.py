@@ -119,23 +119,28 @@ def _captured(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 def _capture_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """All that was captured of a charge so far, which only grows: captures of one charge add up."""
     part_id, amount = _part_id(event), _amount(event)
-    known, released = deposit.captures.get(part_id), event.released_minor
+    known, released = deposit.captures.get(part_id), _with_release(deposit, payment, event)
     grown = known is None or amount > known.amount_minor
-    release = None if released is None else Release(released, _seconds(event) or 0)
-    if not grown and (release is None or payment in deposit.released):
+    if not grown and released == deposit:
         return Ignore("stale" if known and amount < known.amount_minor else "duplicate")
-    part = (
-        Part(amount, payment)
-        if known is None
-        else replace(known, amount_minor=max(amount, known.amount_minor))
-    )
-    after = deposit.with_capture(part_id, part)
-    if release is not None:
-        after = replace(after, released={**after.released, payment: release})
     if not grown:  # only what its refunds contain is news
-        return _moved(deposit, after, REFUNDS, f"released:{part_id}:{released}", otherwise="stale")
+        return _moved(deposit, released, REFUNDS, _release_effect(payment, event), otherwise="stale")
+    part = Part(amount, payment) if known is None else replace(known, amount_minor=amount)
     effect = f"capture:{part_id}" if known is None else f"capture:{part_id}:{amount}"
-    return _credited(deposit, after, payment, effect)
+    return _credited(deposit, released.with_capture(part_id, part), payment, effect)
+
+
+def _with_release(deposit: Deposit, payment: str, event: ProviderEvent) -> Deposit:
+    """The least that was told counts: several captures release nothing that a refund total contains."""
+    known, minor = deposit.released.get(payment), event.released_minor
+    if minor is None or (known is not None and known.minor <= minor):
+        return deposit
+    release = Release(minor, _seconds(event) or 0)
+    return replace(deposit, released={**deposit.released, payment: release})
+
+
+def _release_effect(payment: str, event: ProviderEvent) -> str:
+    return f"released:{payment}:{event.released_minor}"
 
 
 def _credited(deposit: Deposit, after: Deposit, payment: str, effect: str) -> Decision:
@@ -168,11 +173,14 @@ def _refunded(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 def _refund_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """What stands refunded of a charge as its newest event has it: less than before, where a refund failed."""
     told = RefundTotal(_amount(event), _moment(event), event.released_minor or 0)
-    release, known = deposit.released.get(payment), deposit.totals.get(payment)
+    released = _with_release(deposit, payment, event) if event.released_minor == 0 else deposit
+    release, known = released.released.get(payment), deposit.totals.get(payment)
     amount = told.without(release.minor if release else None).minor
     if known is not None and told.newer(known) == known:
-        return Ignore("stale")
-    after = replace(deposit, totals={**deposit.totals, payment: told})
+        if released == deposit:
+            return Ignore("stale")
+        return _moved(deposit, released, REFUNDS, _release_effect(payment, event), otherwise="stale")
+    after = replace(released, totals={**deposit.totals, payment: told})
     effect = f"refund_total:{payment}:{told.minor}" + (f":{told.at}" if told.at else "")
     return _refund(deposit, after, payment, effect, amount)
 

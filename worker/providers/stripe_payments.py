@@ -182,9 +182,8 @@ def _details(envelope: Object, subject: Object, seen: ProviderEvent, move: Move)
         told["part_id"] = fields.need_identity(subject, "id")
     if move == "refund_total":
         told["sequence"] = _moment(envelope, seen.type)
-        told["released_minor"] = _released(subject) or None
-    if move == "capture_total" and seen.type == "charge.captured":
-        told["released_minor"] = _released(subject)
+    if move in ("capture_total", "refund_total"):
+        told["released_minor"] = _known_release(subject, move, seen.type)
     if move in ("refunded", "refund_reversed", "refund_voided", "released"):
         told["made_at"] = _made_at(envelope, subject, seen.type)
     if subject.get("object") == "dispute" and _dispute_sums(subject)[0]:
@@ -230,9 +229,20 @@ def _amount(subject: Object, move: Move) -> object:
     return subject.get("amount")
 
 
+def _known_release(charge: Object, move: Move, type_: str) -> int | None:
+    """Its last capture says it, and a charge of which more may be captured has none. A total only lets it be guessed."""
+    released = _released(charge)
+    if type_ == "charge.captured" or charge.get("captured") is False:
+        return released
+    return released or None if move == "refund_total" else None
+
+
 def _released(charge: Object) -> int:
     """What of `amount_refunded` seems to be the rest that a capture left over. The only capture of a charge counts it
-    there, the last one of several does not (docs.stripe.com/payments/multicapture)."""
+    there, the last one of several does not (docs.stripe.com/payments/multicapture); before the last nothing is left
+    over."""
+    if not charge.get("captured"):
+        return 0
     refunded, amount = (
         fields.count(charge.get("amount_refunded")) or 0,
         fields.count(charge.get("amount")) or 0,

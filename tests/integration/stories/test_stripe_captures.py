@@ -318,3 +318,19 @@ def test_a_refund_between_captures_may_be_larger_than_what_is_still_open(
     assert (stripe.wallet, stripe.settled()) == (1000, True)
     stripe.hear(stripe_event("charge.captured", charge(taken=9000, amount_refunded=5000), 900))
     assert (stripe.wallet, stripe.settled()) == (4000, True)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("amount", [500, 1000, 5000])
+def test_what_was_refunded_before_the_last_capture_is_no_released_rest(
+    stripe: Story, amount: int, order: tuple[int, ...]
+) -> None:
+    """70 and 20 of 100 captured, a refund between them: the rest is in no total."""
+    told = [
+        AUTHORISED,
+        stripe_event("charge.updated", charge(taken=7000, captured=False), 1),
+        stripe_event("charge.refunded", charge(taken=7000, captured=False, amount_refunded=amount), 2),
+        stripe_event("charge.captured", charge(taken=9000, amount_refunded=amount), 900),
+    ]
+    stripe.hear(*(told[n] for n in order))
+    assert (stripe.wallet, stripe.settled()) == (9000 - amount, True)
