@@ -286,7 +286,9 @@ def test_a_refund_with_the_reference_of_another_deposit_is_of_its_own_payment(
     adyen.expect(5000, reference="order-2")
     told = [
         CARD,
-        adyen_item("REFUND", "REFUND0000000001", 3000, original="CARD000000000001", merchantReference="order-2"),
+        adyen_item(
+            "REFUND", "REFUND0000000001", 3000, original="CARD000000000001", merchantReference="order-2"
+        ),
     ]
     adyen.hear(*(told[::-1] if turned == "backwards" else told), together=turned == "together")
     assert (adyen.wallet, adyen.settled()) == (5000, True)
