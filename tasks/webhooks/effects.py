@@ -267,8 +267,8 @@ def _charged_back(deposit: Deposit, payment: str, event: ProviderEvent) -> Decis
 
 
 def _chargeback_id(deposit: Deposit, payment: str, event: ProviderEvent) -> str | None:
-    """A second chargeback that names the payment alone is that of a dispute that was won before: of its amount, if there
-    is one."""
+    """A second chargeback that names the payment alone is that of a dispute that was won before: best one of its
+    amount."""
     part_id = _part_id(event)
     if event.object_id != payment or not part_id.endswith(SECOND) or not _names_no_payment(event):
         return part_id

@@ -230,7 +230,7 @@ def _amount(subject: Object, move: Move) -> object:
 
 
 def _known_release(charge: Object, move: Move, type_: str) -> int | None:
-    """Its last capture says it, and a charge of which more may be captured has none. A total only lets it be guessed."""
+    """Its last capture says it, a charge that is open for more captures has none, and a total lets it be guessed."""
     released = _released(charge)
     if type_ == "charge.captured" or charge.get("captured") is False:
         return released
