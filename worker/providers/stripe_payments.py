@@ -14,7 +14,7 @@ from typing import Any
 
 from worker.providers import fields
 from worker.providers.port import Move, ProviderEvent
-from worker.providers.stripe_money import exponent
+from worker.providers.stripe_money import exponent, step
 
 ANY = "*"
 Moves = Mapping[str, tuple[Move, ...]]
@@ -165,7 +165,8 @@ def _dispute_sums(dispute: Object) -> tuple[int, int]:
     if out == 0 or all(row.get("currency") == dispute.get("currency") for row in rows):
         return out, back
     disputed = fields.count(dispute.get("amount")) or 0
-    return disputed, disputed * min(back, out) // out
+    share = disputed * min(back, out) // out
+    return disputed, share - share % step(_currency(dispute) or "")
 
 
 def _intent_state(intent: Object) -> str:
@@ -187,7 +188,8 @@ def _details(envelope: Object, subject: Object, seen: ProviderEvent, move: Move)
     if move in ("refunded", "refund_reversed", "refund_voided", "released"):
         told["made_at"] = _made_at(envelope, subject, seen.type)
     if subject.get("object") == "dispute" and _dispute_sums(subject)[0]:
-        told["is_total"] = True
+        amount_minor, currency = _money(subject, move)
+        return told | {"is_total": True, "amount_minor": amount_minor, "currency": currency}
     return told | fields.money_of_move(move, lambda: _money(subject, move))
 
 
