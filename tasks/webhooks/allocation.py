@@ -80,19 +80,31 @@ def allocate(deposit: Deposit, args: DepositAllocate) -> Deposit | Refused:
     if args.amount_minor > duplicate:
         return Refused("exceeds_duplicate", {"duplicate_minor": duplicate})
     if args.to == "owner":
-        return replace(deposit, allocated_minor=deposit.allocated_minor + args.amount_minor)
+        return _allocated(deposit, args.amount_minor)
     return _given_back(deposit, args)
 
 
+def _allocated(deposit: Deposit, amount_minor: int) -> Deposit:
+    """Of the newest payments, as far as they stand and are not allocated yet."""
+    allocated, left = dict(deposit.allocated), amount_minor
+    for payment in reversed(deposit.payments):
+        known = deposit.allocated_of(payment)
+        more = min(left, max(deposit.standing_of(payment), 0) - known)
+        if more:
+            allocated[payment], left = known + more, left - more
+    return replace(deposit, allocated=allocated)
+
+
 def _given_back(deposit: Deposit, args: DepositAllocate) -> Deposit | Refused:
-    """Of the payment that is named, else of the newest that has so much. The provider's event of it moves no more."""
-    able = [one for one in deposit.payments if deposit.standing_of(one) >= args.amount_minor]
+    """Of the payment that is named, else of the only one that has so much. The provider's event of it moves no more."""
+    standing = {one: deposit.standing_of(one) for one in deposit.payments}
+    able = [one for one, minor in standing.items() if minor >= args.amount_minor]
     named = [one for one in able if args.payment in (None, one)]
-    if not named:
-        return Refused("exceeds_payment", {"payments": {one: deposit.standing_of(one) for one in able}})
-    payment = named[-1]
-    given = {**deposit.given_back, payment: deposit.refunded_of(payment) + args.amount_minor}
-    return replace(deposit, given_back=given)
+    if len(named) != 1:
+        return Refused("payment_needed" if named else "exceeds_payment", {"payments": standing})
+    [payment] = named
+    known = max(deposit.ever_refunded_of(payment), deposit.given_back.get(payment, 0))
+    return replace(deposit, given_back={**deposit.given_back, payment: known + args.amount_minor})
 
 
 def _post(

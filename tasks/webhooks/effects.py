@@ -119,23 +119,28 @@ def _captured(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 def _capture_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """All that was captured of a charge so far, which only grows: captures of one charge add up."""
     part_id, amount = _part_id(event), _amount(event)
-    known, released = deposit.captures.get(part_id), event.released_minor
+    known, released = deposit.captures.get(part_id), _with_release(deposit, payment, event)
     grown = known is None or amount > known.amount_minor
-    release = None if released is None else Release(released, _seconds(event) or 0)
-    if not grown and (release is None or payment in deposit.released):
+    if not grown and released == deposit:
         return Ignore("stale" if known and amount < known.amount_minor else "duplicate")
-    part = (
-        Part(amount, payment)
-        if known is None
-        else replace(known, amount_minor=max(amount, known.amount_minor))
-    )
-    after = deposit.with_capture(part_id, part)
-    if release is not None:
-        after = replace(after, released={**after.released, payment: release})
     if not grown:  # only what its refunds contain is news
-        return _moved(deposit, after, REFUNDS, f"released:{part_id}:{released}", otherwise="stale")
+        return _moved(deposit, released, REFUNDS, _release_effect(payment, event), otherwise="stale")
+    part = Part(amount, payment) if known is None else replace(known, amount_minor=amount)
     effect = f"capture:{part_id}" if known is None else f"capture:{part_id}:{amount}"
-    return _credited(deposit, after, payment, effect)
+    return _credited(deposit, released.with_capture(part_id, part), payment, effect)
+
+
+def _with_release(deposit: Deposit, payment: str, event: ProviderEvent) -> Deposit:
+    """The least that was told counts: several captures release nothing that a refund total contains."""
+    known, minor = deposit.released.get(payment), event.released_minor
+    if minor is None or (known is not None and known.minor <= minor):
+        return deposit
+    release = Release(minor, _seconds(event) or 0)
+    return replace(deposit, released={**deposit.released, payment: release})
+
+
+def _release_effect(payment: str, event: ProviderEvent) -> str:
+    return f"released:{payment}:{event.released_minor}"
 
 
 def _credited(deposit: Deposit, after: Deposit, payment: str, effect: str) -> Decision:
@@ -168,11 +173,14 @@ def _refunded(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
 def _refund_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     """What stands refunded of a charge as its newest event has it: less than before, where a refund failed."""
     told = RefundTotal(_amount(event), _moment(event), event.released_minor or 0)
-    release, known = deposit.released.get(payment), deposit.totals.get(payment)
+    released = _with_release(deposit, payment, event) if event.released_minor == 0 else deposit
+    release, known = released.released.get(payment), deposit.totals.get(payment)
     amount = told.without(release.minor if release else None).minor
     if known is not None and told.newer(known) == known:
-        return Ignore("stale")
-    after = replace(deposit, totals={**deposit.totals, payment: told})
+        if released == deposit:
+            return Ignore("stale")
+        return _moved(deposit, released, REFUNDS, _release_effect(payment, event), otherwise="stale")
+    after = replace(released, totals={**deposit.totals, payment: told})
     effect = f"refund_total:{payment}:{told.minor}" + (f":{told.at}" if told.at else "")
     return _refund(deposit, after, payment, effect, amount)
 
@@ -259,19 +267,21 @@ def _charged_back(deposit: Deposit, payment: str, event: ProviderEvent) -> Decis
 
 
 def _chargeback_id(deposit: Deposit, payment: str, event: ProviderEvent) -> str | None:
-    """A second chargeback that names the payment alone is that of its only dispute that was won before."""
+    """A second chargeback that names the payment alone is that of a dispute that was won before: best one of its
+    amount."""
     part_id = _part_id(event)
     if event.object_id != payment or not part_id.endswith(SECOND) or not _names_no_payment(event):
         return part_id
-    won = [
-        name
+    won = {
+        name: part.amount_minor - part.standing_minor
         for name, part in deposit.chargebacks.items()
         if part.object_id == payment
-        and part.standing_minor == 0
+        and part.standing_minor < part.amount_minor
+        and not name.endswith(SECOND)
         and f"{name}{SECOND}" not in deposit.chargebacks
-    ]
-    names = [name for name in won if not name.endswith(SECOND)]
-    return f"{names[0]}{SECOND}" if len(names) == 1 else None
+    }
+    alike = [name for name, minor in won.items() if minor == event.amount_minor]
+    return f"{(alike or list(won))[0]}{SECOND}" if won else None
 
 
 def _was_captured(deposit: Deposit, payment: str) -> bool:
@@ -279,39 +289,55 @@ def _was_captured(deposit: Deposit, payment: str) -> bool:
 
 
 def _chargeback_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
-    part_id = _reversed_chargeback(deposit, payment, event)
-    if part_id is None:
+    if event.part_id not in deposit.chargebacks:
+        if event.part_id is None or _names_no_payment(event):
+            return _some_chargeback_reversed(deposit, payment, event)
         return Park("awaiting_chargeback")
+    part_id = _part_of_dispute(deposit, event)
     part = deposit.chargebacks[part_id]
+    returned = part.amount_minor if event.amount_minor is None else event.amount_minor
     if event.is_total:
-        returned = max(part.returned_minor, min(_amount(event), part.amount_minor))
+        returned = max(part.returned_minor, min(returned, part.amount_minor))
         if returned == part.returned_minor or part.reversed:
             return Ignore("duplicate")
-        effect = f"chargeback_reversed:{part_id}:{returned}"
-    else:
-        returned = part.amount_minor if event.amount_minor is None else event.amount_minor
-        if part.reversed or part.returned_minor:
-            back = part.amount_minor if part.reversed else part.returned_minor
-            return _told_again(replace(part, amount_minor=back), event)
-        if returned > part.amount_minor:
-            return _told_again(part, event)
-        effect = f"chargeback_reversed:{part_id}"
-    after = deposit.with_chargeback(part_id, replace(part, returned_minor=returned))
-    return _moved(deposit, after, CHARGEBACKS, effect)
+    elif went_back := part.amount_minor - part.standing_minor:
+        return _told_again(replace(part, amount_minor=went_back), event)
+    elif returned > part.amount_minor:
+        return _told_again(part, event)
+    effect = f"chargeback_reversed:{part_id}" + (f":{returned}" if event.is_total else "")
+    back = replace(part, returned_minor=returned, reversed_at=_seconds(event))
+    return _moved(deposit, deposit.with_chargeback(part_id, back), CHARGEBACKS, effect)
 
 
-def _reversed_chargeback(deposit: Deposit, payment: str, event: ProviderEvent) -> str | None:
-    """The chargeback that is reversed: the one that is named, else the only one of the payment that is open."""
-    if event.part_id in deposit.chargebacks:
-        return event.part_id
-    if event.part_id is not None and not _names_no_payment(event):
-        return None
-    names = [
-        name
+def _part_of_dispute(deposit: Deposit, event: ProviderEvent) -> str:
+    """The chargeback of the dispute that is named; its second one, when it was reversed before and is again, later."""
+    part_id = _part_id(event)
+    first, second = deposit.chargebacks[part_id], f"{part_id}{SECOND}"
+    is_news = first.reversed_at is not None and (_seconds(event) or 0) > first.reversed_at
+    return second if is_news and second in deposit.chargebacks else part_id
+
+
+def _some_chargeback_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """What names no dispute is of the open one of its amount, else of one open one after the other."""
+    parts = {
+        name: part
         for name, part in deposit.chargebacks.items()
         if part.object_id == payment and part.standing_minor > 0 and not name.endswith(SECOND)
-    ]
-    return names[0] if len(names) == 1 else None
+    }
+    alike = [name for name, part in parts.items() if part.standing_minor == event.amount_minor][:1]
+    standing = {name: parts[name].standing_minor for name in alike or parts}
+    is_any = event.amount_minor is None and len(parts) != 1
+    left = sum(standing.values()) if event.amount_minor is None else event.amount_minor
+    if is_any or left > sum(standing.values()):
+        return Park("awaiting_chargeback")
+    after = deposit
+    for name, minor in standing.items():
+        back, left = min(minor, left), left - min(minor, left)
+        returned = parts[name].returned_minor + back
+        after = after.with_chargeback(name, replace(parts[name], returned_minor=returned))
+    reversed_minor = sum(part.amount_minor - part.standing_minor for part in after.chargebacks.values())
+    effect = f"chargeback_reversed:{payment}:{reversed_minor}"  # which only grows
+    return _moved(deposit, after, CHARGEBACKS, effect)
 
 
 def _capture_reversed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:

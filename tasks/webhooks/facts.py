@@ -79,8 +79,8 @@ class Deposit:
     """The facts of one deposit.
 
     By payment (`object_id`): `totals` are the newest refund totals, `released` what of them was never captured,
-    `sequences` the newest sequence numbers, and `given_back` how much is refunded at least, as a person said who gave
-    it back. `allocated_minor` is what a person gave the owner of duplicates.
+    `sequences` the newest sequence numbers, `allocated` what a person gave the owner of a duplicate, and `given_back`
+    how much was ever refunded at least, as a person said who gave it back.
     """
 
     provider: str
@@ -97,7 +97,7 @@ class Deposit:
     totals: Mapping[str, RefundTotal] = field(default_factory=dict)
     released: Mapping[str, Release] = field(default_factory=dict)
     sequences: Mapping[str, int] = field(default_factory=dict)
-    allocated_minor: int = 0
+    allocated: Mapping[str, int] = field(default_factory=dict)
     given_back: Mapping[str, int] = field(default_factory=dict)
     version: int = 0
 
@@ -136,10 +136,14 @@ class Deposit:
         counted = [minor for payment, minor in standing.items() if minor > 0 and not self._is_apart(payment)]
         owned = min(sum(counted), max(self.expected_minor, *counted, 0))
         beyond = sum(counted) - owned + apart
-        allocated = min(self.allocated_minor, beyond)
+        allocated = min(sum(map(self.allocated_of, standing)), beyond)
         return Position(
             owned + allocated, beyond - allocated, sum(min(minor, 0) for minor in standing.values())
         )
+
+    def allocated_of(self, payment: str) -> int:
+        """What went back since is allocated no more."""
+        return min(self.allocated.get(payment, 0), max(self.standing_of(payment), 0))
 
     def _is_apart(self, payment: str) -> bool:
         return any(part.duplicate for part in _of(payment, self.captures))
@@ -184,7 +188,14 @@ class Deposit:
         total, release = self.totals.get(payment), self.released.get(payment)
         net = total and total.without(release.minor if release else None)
         reported = refunded(net, self._refunds_of(payment, total, release))
-        return max(reported, self.given_back.get(payment, 0))
+        return reported + max(self.given_back.get(payment, 0) - self.ever_refunded_of(payment), 0)
+
+    def ever_refunded_of(self, payment: str) -> int:
+        """What the provider has reported, also where it failed since: so much of what was given back is known."""
+        total, release = self.totals.get(payment), self.released.get(payment)
+        net = total.without(release.minor if release else None).minor if total else 0
+        left = [one for one in self._refunds_of(payment, total, release) if one.reversed_at != NEVER_LEFT]
+        return max(net, sum(one.amount_minor for one in left))
 
     def _refunds_of(self, payment: str, total: RefundTotal | None, release: Release | None) -> list[Part]:
         """Without the one that only released a rest, where none says so: of its amount, made with the capture."""
@@ -247,7 +258,7 @@ class Deposit:
                 "totals": {payment: total.as_json() for payment, total in self.totals.items()},
                 "released": {payment: list(release) for payment, release in self.released.items()},
                 "sequences": dict(self.sequences),
-                "allocated_minor": self.allocated_minor,
+                "allocated": dict(self.allocated),
                 "given_back": dict(self.given_back),
             },
         }
@@ -271,7 +282,7 @@ class Deposit:
             totals={name: RefundTotal.from_json(total) for name, total in parts.get("totals", {}).items()},
             released={name: Release(*told) for name, told in parts.get("released", {}).items()},
             sequences=parts.get("sequences", {}),
-            allocated_minor=parts.get("allocated_minor", 0),
+            allocated=parts.get("allocated", {}),
             given_back=parts.get("given_back", {}),
             version=row.get("version", 0),
         )

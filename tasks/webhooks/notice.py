@@ -8,6 +8,9 @@ from models.errors import InvalidArguments
 from tasks.webhooks.facts import Deposit
 from worker.providers.port import ProviderEvent
 
+FIRST_MOVES = (None, "authorised", "captured", "capture_total", "failed")
+"""What may be told of a payment before anything else is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -42,7 +45,8 @@ def object_ids(notices: Sequence[Notice]) -> set[str]:
 
 
 def assign(notices: Sequence[Notice], deposits: Mapping[int, Deposit]) -> list[int | None]:
-    """The deposit (its row id) that each notice means: by our reference, else by the payment.
+    """The deposit (its row id) that each notice means: by our reference, else by the payment. A modification the other
+    way round: what it calls its reference may be its own, or anybody's.
 
     A payment is also known by another notice of this very run that names it together with our reference.
     """
@@ -53,12 +57,22 @@ def assign(notices: Sequence[Notice], deposits: Mapping[int, Deposit]) -> list[i
         for object_id in deposit.object_ids:
             payments.setdefault((deposit.provider, object_id), row_id)
     for notice, row in zip(notices, named, strict=True):
-        if row is not None and notice.event.object_id is not None:
+        if row is not None and notice.event.object_id is not None and not _is_modification(notice.event):
             payments.setdefault((notice.provider, notice.event.object_id), row)
+    paid = [payments.get((notice.provider, notice.event.object_id)) for notice in notices]
     return [
-        payments.get((notice.provider, notice.event.object_id)) if row is None else row
-        for notice, row in zip(notices, named, strict=True)
+        _first(by_payment, row) if _is_modification(notice.event) else _first(row, by_payment)
+        for notice, row, by_payment in zip(notices, named, paid, strict=True)
     ]
+
+
+def _is_modification(event: ProviderEvent) -> bool:
+    """Is it about a payment that another event tells of first? Such as a refund or a dispute."""
+    return event.move not in FIRST_MOVES
+
+
+def _first(preferred: int | None, otherwise: int | None) -> int | None:
+    return otherwise if preferred is None else preferred
 
 
 def torn(

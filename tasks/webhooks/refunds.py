@@ -16,7 +16,8 @@ from typing import Any, Protocol, Self
 
 @dataclass(frozen=True, slots=True)
 class RefundTotal:
-    """What of a payment stood refunded at `at`: half seconds of Unix time, odd where the second's events are in it.
+    """What of a payment stood refunded at `at`: half seconds of Unix time, odd where the second's events are in it;
+    0 where that is not known, of totals that earlier releases stored.
 
     `released` is how much of it seems to be the rest of an authorisation that was never captured.
     """
@@ -62,7 +63,7 @@ def refunded(total: RefundTotal | None, refunds: Sequence[Refund]) -> int:
         return sum(one.amount_minor for one in refunds if not one.reversed)
     later = [one for one in refunds if _was_made_after(one, total)]
     earlier = [one for one in refunds if not _was_made_after(one, total) and not _had_failed(one, total)]
-    of_the_moment = [one for one in earlier if one.made_at is None or one.made_at * 2 == total.at]
+    of_the_moment = [one for one in earlier if not total.at or one.made_at in (None, total.at / 2)]
     contained = max(total.minor, sum(one.amount_minor for one in of_the_moment))
     unexplained = max(contained - sum(one.amount_minor for one in earlier if not one.reversed), 0)
     failed = min(sum(one.amount_minor for one in earlier if one.reversed), unexplained)
@@ -70,7 +71,7 @@ def refunded(total: RefundTotal | None, refunds: Sequence[Refund]) -> int:
 
 
 def _was_made_after(refund: Refund, total: RefundTotal) -> bool:
-    return refund.made_at is not None and refund.made_at * 2 > total.at
+    return bool(total.at) and refund.made_at is not None and refund.made_at * 2 > total.at
 
 
 def _had_failed(refund: Refund, total: RefundTotal) -> bool:

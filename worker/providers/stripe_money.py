@@ -21,3 +21,8 @@ def exponent(currency: str) -> int:
     if iso_exponent(currency) != 2:
         raise NotUnderstood(f"Stripe documents no minor unit of {currency}")
     return 2
+
+
+def step(currency: str) -> int:
+    """How many of Stripe's units are one of ISO 4217's: what Stripe moves is a multiple of it."""
+    return 100 if currency in ("ISK", "UGX") else 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from worker.providers import fields
 from worker.providers.port import Move, ProviderEvent
-from worker.providers.stripe_money import exponent
+from worker.providers.stripe_money import exponent, step
 
 ANY = "*"
 Moves = Mapping[str, tuple[Move, ...]]
@@ -165,7 +165,8 @@ def _dispute_sums(dispute: Object) -> tuple[int, int]:
     if out == 0 or all(row.get("currency") == dispute.get("currency") for row in rows):
         return out, back
     disputed = fields.count(dispute.get("amount")) or 0
-    return disputed, disputed * min(back, out) // out
+    share = disputed * min(back, out) // out
+    return disputed, share - share % step(_currency(dispute) or "")
 
 
 def _intent_state(intent: Object) -> str:
@@ -182,13 +183,13 @@ def _details(envelope: Object, subject: Object, seen: ProviderEvent, move: Move)
         told["part_id"] = fields.need_identity(subject, "id")
     if move == "refund_total":
         told["sequence"] = _moment(envelope, seen.type)
-        told["released_minor"] = _released(subject) or None
-    if move == "capture_total" and seen.type == "charge.captured":
-        told["released_minor"] = _released(subject)
+    if move in ("capture_total", "refund_total"):
+        told["released_minor"] = _known_release(subject, move, seen.type)
     if move in ("refunded", "refund_reversed", "refund_voided", "released"):
         told["made_at"] = _made_at(envelope, subject, seen.type)
     if subject.get("object") == "dispute" and _dispute_sums(subject)[0]:
-        told["is_total"] = True
+        amount_minor, currency = _money(subject, move)
+        return told | {"is_total": True, "amount_minor": amount_minor, "currency": currency}
     return told | fields.money_of_move(move, lambda: _money(subject, move))
 
 
@@ -230,9 +231,20 @@ def _amount(subject: Object, move: Move) -> object:
     return subject.get("amount")
 
 
+def _known_release(charge: Object, move: Move, type_: str) -> int | None:
+    """Its last capture says it, a charge that is open for more captures has none, and a total lets it be guessed."""
+    released = _released(charge)
+    if type_ == "charge.captured" or charge.get("captured") is False:
+        return released
+    return released or None if move == "refund_total" else None
+
+
 def _released(charge: Object) -> int:
     """What of `amount_refunded` seems to be the rest that a capture left over. The only capture of a charge counts it
-    there, the last one of several does not (docs.stripe.com/payments/multicapture)."""
+    there, the last one of several does not (docs.stripe.com/payments/multicapture); before the last nothing is left
+    over."""
+    if not charge.get("captured"):
+        return 0
     refunded, amount = (
         fields.count(charge.get("amount_refunded")) or 0,
         fields.count(charge.get("amount")) or 0,

@@ -284,3 +284,48 @@ def test_a_second_chargeback_is_not_reversed_by_a_reversal_that_names_the_paymen
     adyen.hear(AUTHORISED, CHARGEBACK, won(DISPUTE, PAYMENT), second(DISPUTE, PAYMENT))
     adyen.hear(won(PAYMENT))
     assert (adyen.wallet, [job["last_error"] for job in adyen.jobs("parked")]) == (0, ["awaiting_chargeback"])
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_two_open_disputes_are_reversed_by_events_that_name_the_payment_alone(
+    adyen: Story, order: tuple[int, ...]
+) -> None:
+    told = [
+        adyen_item("CHARGEBACK", DISPUTE, 4000, original=PAYMENT),
+        adyen_item("CHARGEBACK", "DISPUTE000000002", 3000, original=PAYMENT),
+        won(PAYMENT, value=4000),
+        adyen_item("CHARGEBACK_REVERSED", PAYMENT, 3000, eventDate="2026-12-02T09:00:00+01:00"),
+    ]
+    adyen.hear(AUTHORISED, *(told[n] for n in order))
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (10000, "captured", True)
+
+
+@pytest.mark.parametrize("value", [3000, 4000, 4500])
+def test_a_second_chargeback_that_names_the_payment_alone_is_taken_after_two_won_disputes(
+    adyen: Story, value: int
+) -> None:
+    other = "DISPUTE000000002"
+    adyen.hear(
+        AUTHORISED,
+        adyen_item("CHARGEBACK", DISPUTE, 4000, original=PAYMENT),
+        adyen_item("CHARGEBACK", other, 3000, original=PAYMENT),
+        won(DISPUTE, PAYMENT, 4000),
+        won(other, PAYMENT, 3000),
+        second(PAYMENT, value=value),
+    )
+    assert (adyen.wallet, adyen.settled()) == (10000 - value, True)
+
+
+def test_a_second_chargeback_after_a_partly_won_dispute_takes_that_part_again(adyen: Story) -> None:
+    adyen.hear(AUTHORISED, CHARGEBACK, won(PAYMENT, value=7000), second(PAYMENT, value=7000))
+    assert (adyen.wallet, adyen.settled()) == (0, True)
+
+
+def test_an_arbitration_that_is_won_after_a_second_chargeback_gives_that_back(adyen: Story) -> None:
+    late = {"eventDate": "2026-12-20T09:00:00+01:00"}
+    adyen.hear(AUTHORISED, CHARGEBACK, won(DISPUTE, PAYMENT), second(DISPUTE, PAYMENT))
+    adyen.hear({**won(DISPUTE, PAYMENT), "reason": "sent again"})
+    assert adyen.wallet == 0
+    arbitration = adyen_item("SCHEME_ARBITRATION_WON", DISPUTE, original=PAYMENT)
+    adyen.hear(arbitration, won(DISPUTE, PAYMENT) | late)
+    assert (adyen.wallet, adyen.state, adyen.settled()) == (10000, "captured", True)

@@ -238,3 +238,59 @@ def test_an_order_that_is_closed_unpaid_gives_its_payments_back(
     ]
     adyen.hear(*(told[::-1] if turned == "backwards" else told), together=turned == "together")
     assert (adyen.wallet, adyen.duplicate, adyen.settled()) == (0, 0, True)
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_a_duplicate_that_was_given_back_in_vain_is_a_duplicate_again(
+    stripe: Story, told_first: bool
+) -> None:
+    given = refund(10000, charge="ch_b", created=1_790_000_005)
+    made = stripe_event("refund.created", given, 5)
+    stripe.hear(paid("ch_a"), paid("ch_b", at=1))
+    allocate(stripe, 10000, "payer", payment="ch_b")
+    failed = stripe_event("refund.failed", {**given, "status": "failed"}, 90)
+    stripe.hear(*([made, failed] if told_first else [failed, made]))
+    assert (stripe.wallet, stripe.duplicate) == (10000, 10000)
+    assert (stripe.findings(), stripe.settled()) == ({"duplicate_payment": 10000}, True)
+
+
+def test_after_a_refund_that_failed_as_much_can_be_given_back_again(stripe: Story) -> None:
+    given = refund(10000, charge="ch_b", created=1_790_000_005)
+    stripe.hear(paid("ch_a"), paid("ch_b", at=1), stripe_event("refund.created", given, 5))
+    stripe.hear(stripe_event("refund.failed", {**given, "status": "failed"}, 90))
+    assert allocate(stripe, 10000, "payer", payment="ch_b")["state"] == "done"
+    assert (stripe.wallet, stripe.duplicate) == (10000, 0)
+
+
+def test_which_of_two_payments_was_given_back_is_not_guessed(stripe: Story) -> None:
+    """The provider refunds the first one: a guess at the second would take both from the owner."""
+    stripe.hear(paid("ch_a"), paid("ch_b", at=1))
+    answer = allocate(stripe, 10000, "payer")
+    assert (answer["state"], answer["code"]) == ("refused", "payment_needed")
+    stripe.hear(refunded("ch_a", 10000, 5))
+    assert (stripe.wallet, stripe.duplicate) == (10000, 0)
+
+
+def test_what_was_allocated_and_refunded_allocates_no_later_payment(stripe: Story) -> None:
+    stripe.hear(paid("ch_a"), paid("ch_b", at=1))
+    allocate(stripe, 10000, "owner")
+    stripe.hear(refunded("ch_b", 10000, 5), paid("ch_c", at=9))
+    assert (stripe.wallet, stripe.duplicate) == (10000, 10000)
+    assert stripe.findings() == {"duplicate_payment": 10000}
+
+
+@pytest.mark.parametrize("turned", ["as told", "backwards", "together"])
+def test_a_refund_with_the_reference_of_another_deposit_is_of_its_own_payment(
+    adyen: Story, turned: str
+) -> None:
+    adyen.expect(5000, reference="order-2")
+    told = [
+        CARD,
+        adyen_item(
+            "REFUND", "REFUND0000000001", 3000, original="CARD000000000001", merchantReference="order-2"
+        ),
+    ]
+    adyen.hear(*(told[::-1] if turned == "backwards" else told), together=turned == "together")
+    assert (adyen.wallet, adyen.settled()) == (5000, True)
+    adyen.hear(adyen_item("AUTHORISATION", "CARD000000000009", 5000, merchantReference="order-2"))
+    assert (adyen.wallet, adyen.settled()) == (10000, True)

@@ -302,3 +302,35 @@ def test_a_later_refund_of_just_the_released_amount_is_a_refund(stripe: Story) -
     real = refund(4000, id="re_2", created=1_790_000_900)
     stripe.hear(stripe_event("refund.created", real, 900))
     assert (stripe.wallet, stripe.settled()) == (2000, True)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_refund_between_captures_may_be_larger_than_what_is_still_open(
+    stripe: Story, order: tuple[int, ...]
+) -> None:
+    """60 of 100 captured, more may follow; 50 refunded: nothing was released."""
+    told = [
+        AUTHORISED,
+        stripe_event("charge.updated", charge(taken=6000, captured=False), 1),
+        stripe_event("charge.refunded", charge(taken=6000, captured=False, amount_refunded=5000), 2),
+    ]
+    stripe.hear(*(told[n] for n in order))
+    assert (stripe.wallet, stripe.settled()) == (1000, True)
+    stripe.hear(stripe_event("charge.captured", charge(taken=9000, amount_refunded=5000), 900))
+    assert (stripe.wallet, stripe.settled()) == (4000, True)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("amount", [500, 1000, 5000])
+def test_what_was_refunded_before_the_last_capture_is_no_released_rest(
+    stripe: Story, amount: int, order: tuple[int, ...]
+) -> None:
+    """70 and 20 of 100 captured, a refund between them: the rest is in no total."""
+    told = [
+        AUTHORISED,
+        stripe_event("charge.updated", charge(taken=7000, captured=False), 1),
+        stripe_event("charge.refunded", charge(taken=7000, captured=False, amount_refunded=amount), 2),
+        stripe_event("charge.captured", charge(taken=9000, amount_refunded=amount), 900),
+    ]
+    stripe.hear(*(told[n] for n in order))
+    assert (stripe.wallet, stripe.settled()) == (9000 - amount, True)

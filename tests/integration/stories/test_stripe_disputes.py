@@ -137,3 +137,15 @@ def test_a_refund_of_a_disputed_charge_that_was_won_is_taken_once(stripe: Story)
     stripe.hear(stripe_event("refund.created", again, 50))
     stripe.hear(stripe_event("charge.refunded", charge(amount_refunded=10000, refunded=True), 50))
     assert (stripe.wallet, stripe.shortfall, stripe.state) == (0, 0, "refunded")
+
+
+def test_a_share_of_a_dispute_is_a_whole_number_of_its_currencys_units(stripe: Story) -> None:
+    """5000 ISK are 500000 at Stripe; 12.34 of 35.00 USD came back, which is no whole number of krona."""
+    stripe.desk.expect("order-2", provider="stripe", amount_minor=5000, currency="ISK")
+    paid = charge(500000, currency="isk", id="ch_2", metadata={"reference": "order-2"})
+    subject = dispute(500000, -3500, 1234, currency="isk", charge="ch_2")
+    rows = [{**row, "currency": "usd"} for row in subject["balance_transactions"]]
+    given_back = {**subject, "balance_transactions": rows}
+    stripe.hear(stripe_event("charge.succeeded", paid))
+    stripe.hear(stripe_event("charge.dispute.funds_reinstated", given_back, 30))
+    assert (stripe.desk.wallet(currency="ISK"), stripe.settled()) == (1762, True)

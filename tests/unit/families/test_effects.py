@@ -210,7 +210,7 @@ def test_a_second_payment_that_an_earlier_release_kept_apart_stays_apart() -> No
         refunds={"re-1": Part(100, "pay-1")},
     )
     assert kept.position == Position(0, 100, 0)
-    assert replace(kept, allocated_minor=100).position == Position(100, 0, 0)
+    assert replace(kept, allocated={"pay-2": 100}).position == Position(100, 0, 0)
     assert legs(kept, event("refunded", 100, "re-2", object_id="pay-2"))[0] == Leg(
         DUPLICATE_CAPTURE, "EUR", -100
     )
@@ -248,7 +248,7 @@ def test_the_facts_survive_their_row() -> None:
         event("chargeback_reversed", 60, "cb-1"),
         event("returned", 5, "ret-1"),
     )
-    deposit = replace(deposit, allocated_minor=7, given_back={"pay-1": 50})
+    deposit = replace(deposit, allocated={"pay-1": 7}, given_back={"pay-1": 50})
     row = {
         "provider": deposit.provider,
         "reference": deposit.reference,

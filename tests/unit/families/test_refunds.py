@@ -36,6 +36,10 @@ def total(minor: int, second: int, *, at_its_end: bool = False) -> RefundTotal:
         (total(40, 10), [part(60, made=9), part(40, failed=20)], 40),  # never below what stands
         (total(10, 20), [part(40, made=10), part(10, made=20)], 10),  # the first failed, and nobody said so
         (total(40, 10), [part(30, made=11, failed=12)], 40),
+        (RefundTotal(40), [part(40, made=10)], 40),  # as earlier releases stored it, without a time
+        (RefundTotal(40), [part(40, made=10, failed=20)], 0),
+        (RefundTotal(40), [part(40, made=10, is_over=True)], 0),
+        (RefundTotal(40), [part(40, made=10), part(30, made=11)], 70),
     ],
 )
 def test_what_stands_refunded(reported: RefundTotal | None, parts: list[Part], standing: int) -> None:
