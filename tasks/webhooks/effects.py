@@ -158,15 +158,30 @@ def _failed(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
     return Ignore("duplicate") if deposit.state == "failed" else Apply(replace(deposit, failed=True))
 
 
+def _expired(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """What was not captured of an authorisation will not be. One that was credited as a whole cannot expire, unless it
+    was to be captured by hand."""
+    own = deposit.captures.get(payment)
+    if own is not None and not own.reversed and len(deposit.captures) == 1:
+        return Reject(
+            "expired_after_capture", {"cause": "the authorisation was credited, and was never captured"}
+        )
+    return _failed(deposit, payment, event)
+
+
 def _refunded(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
+    """One that is known may tell more than before: when it was made, or that it left after all."""
     part_id, amount = _part_id(event), _amount(event)
     known = deposit.refunds.get(part_id)
-    if known and (known.made_at == event.made_at or event.made_at is None):
+    if known is None:
+        part = Part(amount, payment, made_at=event.made_at)
+        return _refund(deposit, deposit.with_refund(part_id, part), payment, f"refund:{part_id}", amount)
+    part = replace(known, made_at=known.made_at if event.made_at is None else event.made_at)
+    if known.reversed_at == NEVER_LEFT:
+        part = replace(part, reversed=False, reversed_at=None)
+    if part == known or known.amount_minor != amount:
         return _told_again(known, event)
-    part = replace(known or Part(amount, payment), made_at=event.made_at)
-    if known and known.amount_minor != amount:
-        return _told_again(known, event)
-    effect = f"refund:{part_id}:{event.made_at}" if known else f"refund:{part_id}"
+    effect = f"refund:{part_id}:{part.made_at}"
     return _refund(deposit, deposit.with_refund(part_id, part), payment, effect, amount)
 
 
@@ -450,6 +465,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "captured": _MONEY,
     "capture_total": (*_MONEY, "part_id"),
     "failed": (),
+    "expired": (),
     "refunded": (*_MONEY, "part_id"),
     "refund_total": _MONEY,
     "refund_reversed": ("part_id",),
@@ -467,6 +483,7 @@ RULES: Mapping[str, Rule] = {
     "captured": _captured,
     "capture_total": _capture_total,
     "failed": _failed,
+    "expired": _expired,
     "refunded": _refunded,
     "refund_total": _refund_total,
     "refund_reversed": _refund_reversed,

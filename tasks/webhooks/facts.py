@@ -168,21 +168,26 @@ class Deposit:
         return self.captured_of(payment) - self.refunded_of(payment) - self.charged_back_of(payment)
 
     def captured_of(self, payment: str) -> int:
-        """Captures of its own, where there are any, say how much of the authorisation (the part with the payment's
-        own id) was taken; less what was returned."""
-        parts = {part_id: part for part_id, part in self.captures.items() if part.object_id == payment}
-        own = [part for part_id, part in parts.items() if part_id != payment]
-        captured = _standing(own or parts.values())
-        return max(captured - _standing(_of(payment, self.returns)), 0)
+        """What was captured of a payment and not returned since."""
+        return max(_standing(self._captures_of(payment)) - self._returned_of(payment), 0)
 
     def ever_captured_of(self, payment: str) -> int:
         """The same, of whatever failed or was returned since."""
+        return sum(part.amount_minor for part in self._captures_of(payment))
+
+    def _captures_of(self, payment: str) -> list[Part]:
+        """Captures with ids of their own, where there are any, say how much of the authorisation (the part with the
+        payment's id) was taken."""
         parts = {part_id: part for part_id, part in self.captures.items() if part.object_id == payment}
-        own = [part for part_id, part in parts.items() if part_id != payment]
-        return sum(part.amount_minor for part in own or parts.values())
+        return [part for part_id, part in parts.items() if part_id != payment] or list(parts.values())
+
+    def _returned_of(self, payment: str) -> int:
+        return _standing(_of(payment, self.returns))
 
     def charged_back_of(self, payment: str) -> int:
-        return _standing(_of(payment, self.chargebacks))
+        """Disputes, and what was returned beyond the captures."""
+        beyond = max(self._returned_of(payment) - _standing(self._captures_of(payment)), 0)
+        return _standing(_of(payment, self.chargebacks)) + beyond
 
     def refunded_of(self, payment: str) -> int:
         total, release = self.totals.get(payment), self.released.get(payment)

@@ -27,7 +27,7 @@ Part = Literal["own", "payment", "second", "none"]
 # ("all events related to a dispute have the same PSP reference").
 _ALWAYS: dict[str, tuple[Move, Part]] = {
     "AUTHORISATION:false": ("failed", "none"),  # refused; a second try of the same payment may still succeed
-    "EXPIRE:true": ("failed", "none"),
+    "EXPIRE:true": ("expired", "none"),
     "OFFER_CLOSED:true": ("failed", "none"),  # the shopper left: no AUTHORISATION follows
     "REFUND:true": ("refunded", "own"),
     "CANCEL_OR_REFUND:true:refund": ("refunded", "own"),

@@ -19,6 +19,7 @@ DepositMove = Literal[
     "captured",
     "capture_total",
     "failed",
+    "expired",
     "refunded",
     "refund_total",
     "refund_reversed",
@@ -31,10 +32,10 @@ DepositMove = Literal[
 ]
 """What an event says happened to a deposit.
 
-`authorised` moves nothing and names the payment; `released` is the rest of an authorisation that was never captured.
-`capture_total` and `refund_total` state the sum so far; the latter falls when a refund fails. A refund is `reversed`
-when its money came back, and `voided` when it never left, though a total may have counted it. `returned` is settled
-money that was taken back from us, as a whole or in part.
+`authorised` moves nothing and names the payment; `expired` is the end of what was not captured of it, and `released`
+its rest after a capture. `capture_total` and `refund_total` state the sum so far; the latter falls when a refund fails.
+A refund is `reversed` when its money came back, and `voided` when it never left, though a total may have counted it.
+`returned` is settled money that was taken back from us, as a whole or in part.
 """
 
 PayoutMove = Literal[

@@ -206,7 +206,8 @@ def _state(subject: Mapping[str, Any]) -> str:
 def _transfer_state(transfer: Mapping[str, Any]) -> str:
     if not isinstance(whole := transfer.get("reversed"), bool):
         raise fields.NotUnderstood("reversed is neither true nor false")
-    if not whole and fields.count(transfer.get("amount_reversed")):
+    is_ours = fields.child(transfer, "metadata").get("reference") is not None
+    if is_ours and not whole and fields.count(transfer.get("amount_reversed")):
         raise fields.NotUnderstood("only a part of the transfer came back")
     return "reversed" if whole else "made"
 

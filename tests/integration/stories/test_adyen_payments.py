@@ -329,3 +329,19 @@ def test_an_arbitration_that_is_won_after_a_second_chargeback_gives_that_back(ad
     arbitration = adyen_item("SCHEME_ARBITRATION_WON", DISPUTE, original=PAYMENT)
     adyen.hear(arbitration, won(DISPUTE, PAYMENT) | late)
     assert (adyen.wallet, adyen.state, adyen.settled()) == (10000, "captured", True)
+
+
+@pytest.mark.parametrize("turned", ["as told", "backwards"])
+def test_a_return_beyond_the_captures_is_borne_by_suspense(adyen: Story, turned: str) -> None:
+    told = [AUTHORISED, adyen_item("SETTLED_REVERSED", "REVERSED00000001", 10500, original=PAYMENT)]
+    adyen.hear(*(told if turned == "as told" else told[::-1]))
+    assert (adyen.wallet, adyen.shortfall, adyen.state, adyen.settled()) == (0, -500, "failed", True)
+    assert adyen.findings() == {"disputed_more_than_captured": 500}
+
+
+def test_a_credited_authorisation_that_expires_uncaptured_is_for_a_person(adyen: Story) -> None:
+    """It was to be captured by hand, though its account captures by itself, and nobody did."""
+    adyen.hear(AUTHORISED, adyen_item("EXPIRE", PAYMENT))
+    [dead] = adyen.jobs("dead")
+    assert dead["last_error"].startswith("expired_after_capture")
+    assert adyen.wallet == 10000

@@ -168,3 +168,12 @@ def test_three_refunds_are_three_whatever_the_endpoint_listens_to(
     rounds = [told[n::3] for n in order]
     stripe.hear(PAID, *(event for one in rounds for event in one))
     assert (stripe.wallet, stripe.state, stripe.settled()) == (0, "refunded", True)
+
+
+def test_a_refund_that_has_its_balance_transaction_later_is_taken_then(stripe: Story) -> None:
+    early = refund(4000, balance_transaction=None, created=BEGAN + 10)
+    stripe.hear(PAID, stripe_event("refund.created", early, 10))
+    assert stripe.wallet == 10000
+    stripe.hear(stripe_event("refund.updated", early | {"balance_transaction": "txn_1"}, 20))
+    stripe.hear(stripe_event("refund.updated", early, 10))
+    assert (stripe.wallet, stripe.settled()) == (6000, True)

@@ -30,6 +30,7 @@ EVENTS: dict[str, ProviderEvent] = {
     "captured 100": event("captured", 100, "cap-2"),
     "capture_total 150": event("capture_total", 150, "cap-1"),
     "failed": event("failed"),
+    "expired": event("expired"),
     "refunded 40": event("refunded", 40, "ref-2"),
     "refunded 100": event("refunded", 100, "ref-2"),
     "refunded 101": event("refunded", 101, "ref-2"),

@@ -56,7 +56,7 @@ TABLE = [
     ("CANCELLATION:true", TAKEN_BACK, FAILED),
     ("CANCELLATION:false", NOTHING, NOTHING),
     ("TECHNICAL_CANCEL:true", TAKEN_BACK, FAILED),
-    ("EXPIRE:true", FAILED, FAILED),
+    ("EXPIRE:true", ("expired", None), ("expired", None)),
     ("OFFER_CLOSED:true", FAILED, FAILED),
     ("SETTLED_REVERSED:true", ("returned", OWN), ("returned", OWN)),
     ("SETTLED_REVERSED:false", NOTHING, NOTHING),

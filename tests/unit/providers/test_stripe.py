@@ -373,6 +373,11 @@ def test_a_payout_that_cannot_be_read_is_a_problem(type_: str, subject: str, cha
     assert (event.move, event.problem is None) == (None, False)
 
 
+def test_a_part_of_somebody_elses_transfer_is_no_problem() -> None:
+    event = parsed("transfer.updated", "stripe_transfer", amount_reversed=700, metadata={})
+    assert (event.reference, event.problem) == (None, None)
+
+
 @pytest.mark.parametrize("created", [None, "1795000000", -1, 10**18])
 def test_a_payout_needs_its_second_for_the_order(created: object) -> None:
     body = json.loads(stripe_body("payout.paid", "stripe_payout", status="paid")) | {"created": created}
