@@ -81,7 +81,6 @@ def time_form(form: str) -> str:
 def time_reader(form: str, zone: ZoneInfo | None, ambiguous: Ambiguous) -> TimeReader:
     """`zone` is that of times without one; None refuses them. `ambiguous`: which of two equal hours is meant. A date
     alone is the beginning of its day, also where clocks are moved at midnight."""
-    dates_alone = form not in ("iso", "epoch", "epoch_ms") and not _CLOCK & set(_DIRECTIVE.findall(form))
 
     def at(value: str, column: str) -> datetime:
         if not value:
@@ -89,10 +88,7 @@ def time_reader(form: str, zone: ZoneInfo | None, ambiguous: Ambiguous) -> TimeR
         try:
             if form in ("epoch", "epoch_ms") and type(value) is not Stamp:
                 return _of_epoch(value, 1000 if form == "epoch_ms" else 1)
-            if form == "iso" or type(value) is Stamp:
-                found, is_date = _iso(value), len(value) <= _DATE_LENGTH_MAX
-            else:
-                found, is_date = _formed(value, form, zone), dates_alone
+            found, is_date = _read(value, form, zone)
             return _in_utc(found, zone, ambiguous, column, is_date=is_date)
         except LookupError:
             raise Refused(
@@ -171,6 +167,13 @@ def _named_zone(label: str) -> tzinfo:
 def _of_epoch(value: str, per_second: int) -> datetime:
     seconds, rest = divmod(cells.scaled(value, 0, "the time"), per_second)
     return epoch(seconds, "the time").replace(microsecond=rest * (1_000_000 // per_second))
+
+
+def _read(value: str, form: str, zone: ZoneInfo | None) -> tuple[datetime, bool]:
+    """The time as it is written; is it a date alone?"""
+    if form == "iso" or type(value) is Stamp:
+        return _iso(value), len(value) <= _DATE_LENGTH_MAX
+    return _formed(value, form, zone), not _CLOCK & set(_DIRECTIVE.findall(form))
 
 
 def _iso(value: str) -> datetime:
