@@ -66,13 +66,12 @@ class ProviderSettings(Frozen):
     (none: the adapter's own); at most `max_in_flight` and `payouts_per_second` (none: no limit) are sent at a time.
     `source_account` is the account at the provider that the money leaves (Adyen: the balance account).
 
-    What was settled is asked of the provider's API, or read from files where `records` says so. `record_kinds` says
-    what the records of these types are, by the provider's own word. What the provider pays out to us goes to
+    What was settled is asked of the provider's API, or read from files where `records` says so. An account without an
+    adapter, such as a bank's, has such records and nothing else: no webhooks, no payouts. `record_kinds` says what the
+    records of these types are, by the provider's own word. What the provider pays out to us goes to
     `bank_account` (none: one of the provider's name); an account without an adapter that names one is that bank
     account, and its records show what arrived. What moved may be on its way for `grace_days` (none: as the tenant's
     policy says; to a bank BANK_GRACE_DAYS).
-    What was settled is asked of the provider's API, or read from files where `records` says so. An account without an
-    adapter, such as a bank's, has such records and nothing else: no webhooks, no payouts.
 
     Whose events are ours: those of live mode (of test mode with `live = false`); at Stripe the account's own and those
     of the connected accounts in `account` or `accounts`; at Adyen those of `merchant_accounts` (none: of all).
@@ -93,6 +92,10 @@ class ProviderSettings(Frozen):
     record_kinds: dict[str, DeclaredKind] = Field(default={})
     bank_account: Annotated[str, Field(pattern=f"^{PROVIDER_NAME.pattern}$")] | None = None
     grace_days: int | None = Field(default=None, ge=0, le=GRACE_DAYS_MAX)
+    live: bool = Field(default=True, strict=True)
+    account: StripeAccount | None = None
+    accounts: tuple[StripeAccount, ...] = Field(default=(), max_length=10_000)
+    merchant_accounts: tuple[MerchantAccount, ...] | None = Field(default=None, max_length=1_000)
 
     @field_validator("record_kinds")
     @classmethod
@@ -115,11 +118,6 @@ class ProviderSettings(Frozen):
         if self.grace_days is not None:
             return self.grace_days * DAY_SECONDS
         return BANK_GRACE_DAYS * DAY_SECONDS if self.is_bank else None
-
-    live: bool = Field(default=True, strict=True)
-    account: StripeAccount | None = None
-    accounts: tuple[StripeAccount, ...] = Field(default=(), max_length=10_000)
-    merchant_accounts: tuple[MerchantAccount, ...] | None = Field(default=None, max_length=1_000)
 
     @model_validator(mode="after")
     def _fits_its_adapter(self) -> Self:

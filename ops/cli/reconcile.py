@@ -139,7 +139,8 @@ def file_of(account: ProviderSettings, file: Path, format_: ReportFormat | None)
             f"the format {chosen} needs columns: set [...providers.{account.name}.records] with "
             f'format = "{chosen}" and the table columns'
         )
-    return file_source(chosen, file, columns, ZoneInfo(told.timezone if told else "UTC"))
+    zone = ZoneInfo(told.timezone if told else "UTC")
+    return file_source(chosen, file, columns, zone, is_bank=account.is_bank)
 
 
 def print_told(told: Told) -> None:

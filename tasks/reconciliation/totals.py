@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from models.reconciliation.matching import Sum
-
-Side = Literal["provider", "ledger"]
 
 
 @dataclass(frozen=True, slots=True)

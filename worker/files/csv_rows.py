@@ -5,6 +5,7 @@ text, and never becomes a record. A quote that nobody closes holds all that foll
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -15,6 +16,8 @@ from worker.files.reading import TextLines
 
 MISSING_NAMED_MAX = 5
 TOO_LONG = f"longer than {RECORD_BYTES_MAX} bytes"
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+"""How a spreadsheet is told that ="0034" is the text 0034 and no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class CsvFormat:
             found = text.split(self._delimiter)
             if len(found) != self._width:
                 raise ragged(found, self._width)
-        return [cell.strip() for cell in self._pick(found)], text
+        picked = [cell.strip() for cell in self._pick(found)]
+        return [_without_formula(cell) for cell in picked] if '="' in text else picked, text
 
     def refused(self, refused: Refused, raw: bytes, lines: TextLines) -> Refused:
         """Passes over the rest of a record whose first line is no text."""
@@ -118,6 +122,11 @@ def span_of(raw: bytes, lines: TextLines) -> Span:
             quotes = lines.quotes(more, is_open=True)
             opened = lines.line if quotes.opened else opened
     return Span(lines.end.join(parts), size, first, lines.line, opened if quotes.is_open else None)
+
+
+def _without_formula(cell: str) -> str:
+    formula = _TEXT_FORMULA.fullmatch(cell)
+    return cell if formula is None else formula[1].strip()
 
 
 def ragged(found: Sequence[str], width: int) -> Refused:

@@ -38,6 +38,9 @@ _LABEL = re.compile(
     r"[A-Za-z][A-Za-z_]*(?:/[A-Za-z_+-]+[0-9]*)*(?:[+-]\d{1,2}(?::?\d\d)?)?|[+-]\d\d(?::?\d\d)?"
 )
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d\d))?", re.ASCII)
+_CLOCK = frozenset("HIMSfpcXTRrs")
+"""Directives of strptime that read a time of day; a form without any reads a date alone."""
+_DATE_LENGTH_MAX = len("2026-11-30")
 _SAMPLE = datetime(2026, 11, 30, 13, 45, 0, tzinfo=UTC)
 
 
@@ -76,7 +79,8 @@ def time_form(form: str) -> str:
 
 
 def time_reader(form: str, zone: ZoneInfo | None, ambiguous: Ambiguous) -> TimeReader:
-    """`zone` is that of times without one; None refuses them. `ambiguous`: which of two equal hours is meant."""
+    """`zone` is that of times without one; None refuses them. `ambiguous`: which of two equal hours is meant. A date
+    alone is the beginning of its day, also where clocks are moved at midnight."""
 
     def at(value: str, column: str) -> datetime:
         if not value:
@@ -84,8 +88,8 @@ def time_reader(form: str, zone: ZoneInfo | None, ambiguous: Ambiguous) -> TimeR
         try:
             if form in ("epoch", "epoch_ms") and type(value) is not Stamp:
                 return _of_epoch(value, 1000 if form == "epoch_ms" else 1)
-            found = _iso(value) if form == "iso" or type(value) is Stamp else _formed(value, form, zone)
-            return _in_utc(found, zone, ambiguous, column)
+            found, is_date = _read(value, form, zone)
+            return _in_utc(found, zone, ambiguous, column, is_date=is_date)
         except LookupError:
             raise Refused(
                 "unknown_zone", f"the zone that {column} names is not known, or is several: set timezone"
@@ -165,6 +169,13 @@ def _of_epoch(value: str, per_second: int) -> datetime:
     return epoch(seconds, "the time").replace(microsecond=rest * (1_000_000 // per_second))
 
 
+def _read(value: str, form: str, zone: ZoneInfo | None) -> tuple[datetime, bool]:
+    """The time as it is written; is it a date alone?"""
+    if form == "iso" or type(value) is Stamp:
+        return _iso(value), len(value) <= _DATE_LENGTH_MAX
+    return _formed(value, form, zone), not _CLOCK & set(_DIRECTIVE.findall(form))
+
+
 def _iso(value: str) -> datetime:
     if _ISO.fullmatch(value) is None:
         raise ValueError(value)
@@ -195,11 +206,17 @@ def _local(value: str, form: str) -> datetime | None:
         return None
 
 
-def _in_utc(at: datetime, zone: ZoneInfo | None, ambiguous: Ambiguous, column: str) -> datetime:
+def _in_utc(
+    at: datetime, zone: ZoneInfo | None, ambiguous: Ambiguous, column: str, *, is_date: bool
+) -> datetime:
     if at.tzinfo is not None:
         return at.astimezone(UTC)
     if zone is None:
         raise Refused("no_zone", f"{column} does not say its offset: set timezone, such as 'Europe/Istanbul'")
+    if is_date:
+        return at.replace(tzinfo=zone).astimezone(
+            UTC
+        )  # a midnight that never was is when the clocks were moved
     return _from_local(at, zone, ambiguous, column)
 
 

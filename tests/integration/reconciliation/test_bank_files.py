@@ -15,6 +15,8 @@ from worker.settings import load_settings
 CONFIG = """
 [tenants.acme]
 timezone = "Europe/Istanbul"
+[tenants.acme.providers.bank]
+{bank}
 [tenants.acme.providers.bank.records]
 path = "{folder}/*.csv"
 format = "csv"
@@ -27,7 +29,7 @@ unit = "major"
 currency = "Currency"
 sign = "by_kind"
 kind = "Type"
-kinds = {{SALE = "deposit", COST = "fee"}}
+kinds = {{SALE = "deposit", COST = "fee", SWEEP = "own_transfer"}}
 reference = "Our reference"
 fee = "Fee"
 """
@@ -36,6 +38,7 @@ NOTE = (
     'r1,2026-11-20T10:00:00Z,SALE,25.00,EUR,order-77,0.50,"Thanks!\n'
     'r-forged,2026-11-20T10:00:00Z,COST,900.00,EUR,,0.00,x\nbye"\n'
 )
+SWEEP = "r4,2026-11-20T12:00:00Z,SWEEP,49.00,EUR,,0.00,what the provider paid out to us\n"
 PLAIN = "r2,2026-11-20T11:00:00Z,SALE,30.00,EUR,order-78,0.50,plain\n"
 MANGLED = "".join(
     f"8.82E+15,2026-11-20T10:0{minute}:00Z,SALE,{amount},EUR,order-{minute},0.50,x\n"
@@ -53,6 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -61,7 +65,7 @@ def run(
     tenant: str,
 ) -> Run:
     config = tmp_path / "ledgerbeat.toml"
-    config.write_text(CONFIG.format(folder=folder))
+    config.write_text(CONFIG.format(folder=folder, bank=getattr(request, "param", "")))
     return runner(monkeypatch, capsys, tmp_path, database_url=database_url, config=str(config))
 
 
@@ -85,6 +89,30 @@ def test_a_night_of_it_reads_its_file(run: Run, folder: Path, transaction: Trans
     told = night(run).json
     assert (told["state"], told["records"], told["bad_rows"]) == ("done", 1, 0)
     assert fees(transaction) == [50]
+
+
+@pytest.mark.parametrize("from_folder", [True, False])
+def test_an_own_transfer_without_a_sign_has_left_the_provider(
+    run: Run, folder: Path, tmp_path: Path, transaction: Transaction, from_folder: bool
+) -> None:
+    path = (folder if from_folder else tmp_path) / "2026-11-20.csv"
+    path.write_text(HEADER + SWEEP)
+    assert night(run, *(() if from_folder else ("--file", path))).json["settlements_booked"] == 1
+    with transaction() as session:
+        kinds = "SELECT DISTINCT kind FROM ledger_transactions"
+        assert session.execute(text(kinds)).scalars().all() == ["settlement.booked"]
+
+
+@pytest.mark.parametrize("run", ['bank_account = "main"'], indirect=True)
+@pytest.mark.parametrize("from_folder", [True, False])
+def test_an_own_transfer_without_a_sign_has_arrived_at_the_bank(
+    run: Run, folder: Path, tmp_path: Path, transaction: Transaction, from_folder: bool
+) -> None:
+    path = (folder if from_folder else tmp_path) / "2026-11-20.csv"
+    path.write_text(HEADER + SWEEP)
+    assert night(run, *(() if from_folder else ("--file", path))).json["settlements_booked"] == 0
+    with transaction() as session:
+        assert session.execute(text("SELECT amount_minor FROM provider_records")).scalars().all() == [4900]
 
 
 def test_no_fee_is_booked_that_a_customer_wrote_into_a_note(

@@ -89,6 +89,22 @@ def test_odd_ids_are_read(tmp_path: Path, by: By, value: str) -> None:
 
 
 @by_both
+@pytest.mark.parametrize("cell", ['="0034"', '"=""0034"""'])
+def test_a_formula_of_a_text_is_that_text(tmp_path: Path, by: By, cell: str) -> None:
+    """So a spreadsheet is kept from taking the id for a number."""
+    [one] = good(
+        read(by, written(tmp_path, f"{cell},{cell},5,{AT},{cell},SALE"), EUR, columns_of(by, COLUMNS))
+    )
+    assert one.id == "0034"
+
+
+@by_both
+def test_a_mangled_id_is_one_in_a_formula_too(tmp_path: Path, by: By) -> None:
+    found = read(by, written(tmp_path, f'="8.82E+15",ada,5,{AT},r,SALE'), EUR, columns_of(by, COLUMNS))
+    assert "what a spreadsheet made of one" in bad(found)[0].reason
+
+
+@by_both
 def test_an_id_may_be_of_several_columns(tmp_path: Path, by: By) -> None:
     """A transfer and the charge for it have one id, and two types."""
     path = written(

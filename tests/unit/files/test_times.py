@@ -97,3 +97,23 @@ def test_a_form_that_leaves_something_open_is_refused(form: str) -> None:
 
 def test_an_hour_of_twelve_needs_its_half_of_the_day() -> None:
     assert at("20.11.2026 11:46 PM", "%d.%m.%Y %I:%M %p") == datetime(2026, 11, 20, 20, 46, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "form"), [("2026-04-24", "iso"), ("20260424", "iso"), ("24/04/2026", "%d/%m/%Y")]
+)
+def test_a_date_alone_is_the_beginning_of_its_day_also_where_midnight_never_was(
+    value: str, form: str
+) -> None:
+    assert at(value, form, ZoneInfo("Africa/Cairo")) == datetime(2026, 4, 23, 22, tzinfo=UTC)
+
+
+def test_a_date_alone_is_the_beginning_of_its_day_also_where_midnight_was_twice() -> None:
+    havana = ZoneInfo("America/Havana")
+    assert at("01.11.2026", "%d.%m.%Y", havana, "later") == datetime(2026, 11, 1, 4, tzinfo=UTC)
+    assert at("2026-11-01", "iso", havana) == datetime(2026, 11, 1, 4, tzinfo=UTC)
+
+
+def test_a_midnight_that_is_written_out_is_a_time_like_any() -> None:
+    assert code("24/04/2026 00:00", "%d/%m/%Y %H:%M", ZoneInfo("Africa/Cairo")) == "no_such_time"
+    assert code("2026-04-24T00:00", "iso", ZoneInfo("Africa/Cairo")) == "no_such_time"

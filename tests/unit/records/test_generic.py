@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.money import BIGINT_MAX, CURRENCIES, exponent
-from tests.unit.records.reports import columns, one_record, read
+from tests.unit.records.reports import EVER, columns, one_record, read
 from worker.providers.records.columns import ColumnMap
 from worker.providers.records.port import BadRow, Record, SourceFailed
+from worker.providers.records.registry import file_source
 
 AT = "2026-11-20T10:00:00Z"
 ROW = {"id": "r1", "at": AT, "amount": "1250", "ccy": "EUR"}
@@ -77,6 +79,24 @@ def test_the_kind_says_the_sign(tmp_path: Path, kind: str, status: str, amount_m
     told = columns(kind="kind", kinds=kinds, status="state", sign="by_kind", came_back=["back"])
     record = one_record(read_csv(tmp_path, told, ROW | {"kind": kind, "state": status}))
     assert (record.amount_minor, record.kind) == (amount_minor, kinds.get(kind, "other"))
+
+
+@pytest.mark.parametrize(
+    ("is_bank", "status", "amount_minor"),
+    [(False, "done", -1250), (False, "back", 1250), (True, "done", 1250), (True, "back", -1250)],
+)
+def test_an_own_transfer_leaves_the_provider_and_arrives_at_the_bank(
+    tmp_path: Path, is_bank: bool, status: str, amount_minor: int
+) -> None:
+    told = columns(
+        kind="kind", kinds={"PAYOUT": "own_transfer"}, status="state", sign="by_kind", came_back=["back"]
+    )
+    row = ROW | {"kind": "PAYOUT", "state": status}
+    path = tmp_path / "report.csv"
+    path.write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
+    [found] = file_source("csv", path, told, ZoneInfo("UTC"), is_bank=is_bank).read(EVER)
+    assert isinstance(found, Record)
+    assert (found.amount_minor, found.kind) == (amount_minor, "own_transfer")
 
 
 @pytest.mark.parametrize(

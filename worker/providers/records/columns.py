@@ -17,7 +17,8 @@ class ColumnMap(Layout):
 
     `amount`, or `credit` and `debit` of which one is empty or 0, is read as `unit` says. `sign`: `signed` as the file
     has it, plus being what the provider owes us; `by_kind` for amounts without a sign, where a refund, chargeback,
-    payout or fee is minus, and a status in `came_back` turns it round. `kinds` translates what stands in the column
+    payout, fee or own transfer (not in the file of a bank account of ours) is minus, and a status in `came_back` turns
+    it round. `kinds` translates what stands in the column
     `kind`; what is not in it is `kind_default`. `fees` says what a plus means in the column `fee`. Times are
     `iso`, `epoch` (seconds), `epoch_ms` or in the form of strptime, of one column or of several with a space between
     them; those without a zone are in the file's.

@@ -37,13 +37,22 @@ class Rows(Protocol):
 class FileSource:
     """One report file. It is taken as a whole: `read` gives every row, also those outside of the window."""
 
-    def __init__(self, format_: ReportFormat, path: Path, columns: ColumnMap | None, zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        format_: ReportFormat,
+        path: Path,
+        columns: ColumnMap | None,
+        zone: ZoneInfo,
+        *,
+        is_bank: bool = False,
+    ) -> None:
         if (columns is None) != (format_ == "adyen_settlement"):
             raise ValueError("the formats csv and jsonl need columns, and adyen_settlement takes none")
         self._format = format_
         self._path = path
         self._columns = columns
         self._zone = zone
+        self._is_bank = is_bank
 
     @property
     def name(self) -> str:
@@ -58,7 +67,10 @@ class FileSource:
         """Every row, in order. Raises SourceFailed: no header, packed, or changed since `digest` was told."""
         if self._columns is None:
             return self._records(self.digest, SettlementRows(self._zone))
-        return self._records(self.digest, GenericRows(self._columns, self._zone, self._equal(self._columns)))
+        equal = self._equal(self._columns)
+        return self._records(
+            self.digest, GenericRows(self._columns, self._zone, equal, is_bank=self._is_bank)
+        )
 
     def _records(self, digest: str, rows: Rows) -> Iterator[Record | BadRow]:
         with opened(self._path) as (file, _):

@@ -19,10 +19,19 @@ Cells = Mapping[str, str]
 
 
 class GenericRows:
-    """One file's rows. `record` raises Unreadable. `equal` tells equal rows apart where there is no id."""
+    """One file's rows. `record` raises Unreadable. `equal` tells equal rows apart where there is no id. An own transfer
+    is money that left the provider; with `is_bank` the file is the bank account's, where it arrived."""
 
-    def __init__(self, columns: ColumnMap, zone: ZoneInfo, equal: EqualRows = NO_EQUAL_ROWS) -> None:
+    def __init__(
+        self,
+        columns: ColumnMap,
+        zone: ZoneInfo,
+        equal: EqualRows = NO_EQUAL_ROWS,
+        *,
+        is_bank: bool = False,
+    ) -> None:
         self._columns = columns
+        self._taken_away = TAKEN_AWAY if is_bank else TAKEN_AWAY | {"own_transfer"}
         self.needed = columns.needed
         at = {column: number for number, column in enumerate(self.needed)}
         self._id = id_maker(columns.record_id, columns.digest_of, at, equal, _record_id)
@@ -68,7 +77,7 @@ class GenericRows:
             return amount
         if amount < 0:
             raise Unreadable("the amount has a minus, though its kind was to say the sign")
-        return -amount if (kind in TAKEN_AWAY) != (status in columns.came_back) else amount
+        return -amount if (kind in self._taken_away) != (status in columns.came_back) else amount
 
     def _difference(self, credit: str, debit: str, currency: str) -> int:
         if not credit and not debit:

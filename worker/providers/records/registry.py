@@ -49,12 +49,15 @@ def files(account: ProviderSettings) -> tuple[FileSource, ...]:
         raise SourceFailed(
             f"provider {account.name}: more than {FILES_MAX} report files; move the old ones away"
         )
-    return tuple(file_source(told.format, path, told.columns, ZoneInfo(told.timezone)) for path in found)
+    zone, is_bank = ZoneInfo(told.timezone), account.is_bank
+    return tuple(file_source(told.format, path, told.columns, zone, is_bank=is_bank) for path in found)
 
 
-def file_source(format_: ReportFormat, path: Path, columns: ColumnMap | None, zone: ZoneInfo) -> FileSource:
+def file_source(
+    format_: ReportFormat, path: Path, columns: ColumnMap | None, zone: ZoneInfo, *, is_bank: bool = False
+) -> FileSource:
     """One report file as a source; nothing is read yet. ValueError: columns where none belong, or none where needed."""
-    return FileSource(format_, path, columns, zone)
+    return FileSource(format_, path, columns, zone, is_bank=is_bank)
 
 
 def api_account(account: ProviderSettings, patience: Patience) -> "SandboxRecords | StripeRecords":
