@@ -36,6 +36,7 @@ BANK_GRACE_DAYS = 5
 GRACE_DAYS_MAX = 10
 """Records are kept for 14 days."""
 StripeAccount = Annotated[str, Field(pattern=r"^acct_[^/\s]{1,100}$")]
+EventType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]-]{1,100}$")]
 MerchantAccount = Annotated[str, Field(min_length=1, max_length=255)]
 NOTIFY_KEY_BYTES = range(24, 65)
 """As Standard Webhooks 1.0.0 asks of a symmetric secret."""
@@ -75,6 +76,7 @@ class ProviderSettings(Frozen):
 
     Whose events are ours: those of live mode (of test mode with `live = false`); at Stripe the account's own and those
     of the connected accounts in `account` or `accounts`; at Adyen those of `merchant_accounts` (none: of all).
+    `ignored_events` are types of events that this release does not know, and that move no money.
     """
 
     name: str
@@ -96,6 +98,7 @@ class ProviderSettings(Frozen):
     account: StripeAccount | None = None
     accounts: tuple[StripeAccount, ...] = Field(default=(), max_length=10_000)
     merchant_accounts: tuple[MerchantAccount, ...] | None = Field(default=None, max_length=1_000)
+    ignored_events: tuple[EventType, ...] = Field(default=(), max_length=1_000)
 
     @field_validator("record_kinds")
     @classmethod
@@ -131,7 +134,8 @@ class ProviderSettings(Frozen):
         """Which events are ours. The connected account that is asked for records is one of ours."""
         own = {self.account, self.source_account if self.adapter == "stripe" else None, *self.accounts}
         names = None if self.merchant_accounts is None else frozenset(self.merchant_accounts)
-        return Ownership(self.live, frozenset(name for name in own if name), names)
+        listed = frozenset(name for name in own if name)
+        return Ownership(self.live, listed, names, frozenset(self.ignored_events))
 
     @model_validator(mode="after")
     def _has_what_its_adapter_needs(self) -> Self:

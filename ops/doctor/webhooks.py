@@ -1,4 +1,5 @@
-"""Webhooks that were kept and take no effect: another account's, or sent in a form that does not hold what happened."""
+"""Webhooks that were kept and take no effect: of another account, of an unknown type, or in a form that does not hold
+what happened."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from ops.doctor.findings import Finding, ok, problem, warning
 from worker.settings import Settings
 
 RUNBOOK = "ops/runbooks/webhooks.md"
+REPAIR_RUNBOOK = "ops/runbooks/repair.md"
 NAMES_SHOWN = 5
 
 # The cause begins with the event's type, of which there are many.
@@ -18,6 +20,12 @@ REFUSED = text(r"""
         regexp_replace(coalesce(result ->> 'cause', ''), '^\S+: ', '') AS cause, count(*) AS events
     FROM jobs WHERE state = 'dead' AND result ->> 'code' IN ('other_account', 'thin_event')
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+""")
+UNKNOWN_TYPES = text("""
+    SELECT tenant, coalesce(args ->> 'provider', '') AS provider, count(*) AS events,
+        array_agg(DISTINCT args ->> 'type') AS types
+    FROM jobs WHERE state = 'parked' AND origin = 'provider' AND last_error = 'unknown_event_type'
+    GROUP BY 1, 2 ORDER BY 1, 2
 """)
 # Of the newest deliveries alone: how many there are in all, nobody should have to read for this.
 MERCHANTS = text(r"""
@@ -30,12 +38,15 @@ MERCHANTS = text(r"""
 
 
 def check_webhooks(connection: Connection, settings: Settings) -> Iterator[Finding]:
-    """Per account: what was refused and why; whether one that lists no merchant accounts is told of several."""
+    """Per account: what was refused and why, and types that nobody knows; whether one that lists no merchant accounts is
+    told of several."""
     rows = [dict(row) for row in connection.execute(REFUSED).mappings()]
     if not rows:
         yield ok("webhooks", "none was refused as another account's, or as thin")
     for row in rows:
         yield _refused(row)
+    for row in connection.execute(UNKNOWN_TYPES).mappings():
+        yield _of_unknown_type(row)
     for tenant in settings.tenants.values():
         for account in tenant.providers.values():
             if account.adapter == "adyen" and account.merchant_accounts is None:
@@ -50,6 +61,13 @@ def _refused(row: Mapping[str, Any]) -> Finding:
         return problem("webhooks", found, fix)
     fix = f"if they are yours, correct {where} and have them sent again; if not, have them sent elsewhere; {RUNBOOK}"
     return warning("webhooks", found, fix)
+
+
+def _of_unknown_type(row: Mapping[str, Any]) -> Finding:
+    shown = ", ".join(row["types"][:NAMES_SHOWN])
+    found = f"{row['tenant']}/{row['provider']}: {row['events']} events are parked as unknown_event_type ({shown})"
+    fix = f"find out whether they move money: book what they did, or list them in ignored_events; {REPAIR_RUNBOOK}"
+    return problem("webhooks", found, fix)
 
 
 def _several_merchants(connection: Connection, tenant: str, provider: str) -> Iterator[Finding]:

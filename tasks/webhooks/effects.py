@@ -190,8 +190,8 @@ def _refund_total(deposit: Deposit, payment: str, event: ProviderEvent) -> Decis
     told = RefundTotal(_amount(event), _moment(event), event.released_minor or 0)
     released = _with_release(deposit, payment, event) if event.released_minor == 0 else deposit
     release, known = released.released.get(payment), deposit.totals.get(payment)
-    amount = told.without(release.minor if release else None).minor
-    if known is not None and told.newer(known) == known:
+    amount = told.net_of(release.minor if release else None).minor
+    if known is not None and told.newest(known) == known:
         if released == deposit:
             return Ignore("stale")
         return _moved(deposit, released, REFUNDS, _release_effect(payment, event), otherwise="stale")

@@ -191,14 +191,14 @@ class Deposit:
 
     def refunded_of(self, payment: str) -> int:
         total, release = self.totals.get(payment), self.released.get(payment)
-        net = total and total.without(release.minor if release else None)
+        net = total and total.net_of(release.minor if release else None)
         reported = refunded(net, self._refunds_of(payment, total, release))
         return reported + max(self.given_back.get(payment, 0) - self.ever_refunded_of(payment), 0)
 
     def ever_refunded_of(self, payment: str) -> int:
         """What the provider has reported, also where it failed since: so much of what was given back is known."""
         total, release = self.totals.get(payment), self.released.get(payment)
-        net = total.without(release.minor if release else None).minor if total else 0
+        net = total.net_of(release.minor if release else None).minor if total else 0
         left = [one for one in self._refunds_of(payment, total, release) if one.reversed_at != NEVER_LEFT]
         return max(net, sum(one.amount_minor for one in left))
 

@@ -26,12 +26,12 @@ class RefundTotal:
     at: int = 0
     released: int = 0
 
-    def without(self, released_minor: int | None) -> Self:
+    def net_of(self, released_minor: int | None) -> Self:
         """Only what was refunded; `released_minor` is what is known to have been released, where it is known."""
         released = self.released if released_minor is None else min(released_minor, self.minor)
         return replace(self, minor=self.minor - released, released=0)
 
-    def newer(self, other: Self | None) -> Self:
+    def newest(self, other: Self | None) -> Self:
         """Of one moment the larger: refunds are made one by one."""
         return self if other is None or (self.at, self.minor) > (other.at, other.minor) else other
 

@@ -66,7 +66,7 @@ MOVES: Mapping[Capture, Mapping[str, tuple[Move, Part]]] = {
 # What moves no money of a deposit's, or none that is captured. The deprecated payout codes are of payouts that we do
 # not make; a won arbitration gives its money back with a CHARGEBACK_REVERSED, a lost one takes it with a
 # SECOND_CHARGEBACK. What is in no list is not known, or is for a person (REFUND_NOT_CLEARED: the customer has it).
-OTHER_CODES = frozenset((
+NON_FINANCIAL_CODES = frozenset((
     "ACH_NOTIFICATION_OF_CHANGE", "AUTHENTICATION", "AUTHORISATION_ADJUSTMENT", "AUTHORISE_REFERRAL",
     "AUTORESCUE", "AUTORESCUE_NEXT_ATTEMPT", "CANCEL_AUTORESCUE", "DEACTIVATE_RECURRING",
     "DIRECT_DEBIT_NOTICE_OF_CHANGE_NOTIFICATION", "DISABLE_RECURRING", "DISPUTE_DEFENSE_PERIOD_ENDED",
@@ -80,8 +80,8 @@ OTHER_CODES = frozenset((
     "REFUND_FUNDS_TRANSFER", "REFUND_WITH_DATA", "REPORT_AVAILABLE", "REQUEST_FOR_INFORMATION",
     "SCHEME_ARBITRATION", "SCHEME_ARBITRATION_LOST", "SCHEME_ARBITRATION_WON", "VOID_PENDING_REFUND",
 ))  # fmt: skip
-KNOWN_CODES = OTHER_CODES | {row.split(":")[0] for table in MOVES.values() for row in table}
-OTHER_PLATFORM_TYPES = (
+KNOWN_CODES = NON_FINANCIAL_CODES | {row.split(":")[0] for table in MOVES.values() for row in table}
+NON_TRANSFER_TYPES = (
     "accountHolder", "authentication", "balanceAccount", "balanceAccountSweep", "bankVerification", "cardOrder",
     "configuration", "dispute", "mandate", "negativeBalanceCompensationWarning", "networkToken", "payment",
     "paymentInstrument", "report", "score", "transaction",
@@ -253,7 +253,7 @@ def _transfer_details(data: Mapping[str, Any], seen: ProviderEvent) -> Mapping[s
     if seen.type == "unknown":
         raise fields.NotUnderstood("the type is missing, or not a name")
     if not seen.type.startswith(TRANSFER):
-        known = seen.type.startswith("balancePlatform.") and seen.type.split(".")[1] in OTHER_PLATFORM_TYPES
+        known = seen.type.startswith("balancePlatform.") and seen.type.split(".")[1] in NON_TRANSFER_TYPES
         return {} if known else {"refusal": "unknown_event_type"}
     if not seen.event_key.startswith("transfer:"):
         raise fields.NotUnderstood("data.id or data.sequenceNumber is missing")

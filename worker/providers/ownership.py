@@ -21,11 +21,21 @@ UNLISTED = "the settings list other merchant_accounts"
 @dataclass(frozen=True, slots=True)
 class Ownership:
     """What is ours: live mode or test mode; at Stripe the connected accounts that are ours beside the account itself;
-    at Adyen the merchant accounts, None where the settings name none."""
+    at Adyen the merchant accounts, None where the settings name none. `ignored_events` are types that this release does
+    not know, and of which the settings say that they move no money."""
 
     live: bool = True
     accounts: frozenset[str] = frozenset()
     merchant_accounts: frozenset[str] | None = None
+    ignored_events: frozenset[str] = frozenset()
+
+
+def _known(event: ProviderEvent, ours: Ownership) -> ProviderEvent:
+    """Adyen's types end in `:true` or `:false`; the settings name the code."""
+    names = {event.type, event.type.partition(":")[0]}
+    if event.refusal != "unknown_event_type" or names.isdisjoint(ours.ignored_events):
+        return event
+    return replace(event, refusal=None, problem=None)
 
 
 def of_stripe(event: ProviderEvent, envelope: Mapping[str, Any], ours: Ownership | None) -> ProviderEvent:
@@ -42,7 +52,7 @@ def of_stripe(event: ProviderEvent, envelope: Mapping[str, Any], ours: Ownership
     field = "context" if envelope.get("account") is None else "account"
     account = envelope.get(field)
     if account is None or _is_one_of(account, ours.accounts):
-        return event
+        return _known(event, ours)
     if event.move in PAYOUT_MOVES and fields.identity(account):
         return replace(event, account=account)
     if _is_of_payouts(event):
@@ -61,7 +71,7 @@ def of_adyen_item(
     names = ours.merchant_accounts
     if names is not None and not _is_one_of(item.get("merchantAccountCode"), names):
         return _of_another(event, f"merchantAccountCode is another's; {UNLISTED}")
-    return event
+    return _known(event, ours)
 
 
 def of_balance_platform(
@@ -72,7 +82,7 @@ def of_balance_platform(
         return event
     expected = {"live" if ours.live else "test"}
     reason = _other_mode("environment", envelope.get("environment"), expected, ours)
-    return _of_another(event, reason) if reason else event
+    return _of_another(event, reason) if reason else _known(event, ours)
 
 
 def _other_mode(field: str, said: object, expected: set[Any], ours: Ownership) -> str | None:

@@ -63,7 +63,7 @@ TYPES = frozenset(stripe_payments.MOVES) | frozenset(MOVES)
 # What moves no deposit and no payout: types of the families that have some that do, and whole families. Those that move
 # Stripe's balance otherwise (top-ups, reserves, fees, cash balances) are found by reconciliation. What is in no list is
 # not known: docs.stripe.com/api/events/types.
-OTHER_TYPES = frozenset(
+NON_FINANCIAL_TYPES = frozenset(
     {
         "charge.pending",
         "payment_intent.amount_capturable_updated",
@@ -76,7 +76,7 @@ OTHER_TYPES = frozenset(
         "payout.reconciliation_completed",
     }
 )
-OTHER_FAMILIES = frozenset((
+NON_FINANCIAL_FAMILIES = frozenset((
     "account", "application_fee", "apps", "balance", "balance_settings", "billing", "billing_portal",
     "capability", "cash_balance", "checkout", "climate", "coupon", "credit_note", "customer",
     "customer_cash_balance_transaction", "entitlements", "file", "financial_connections", "identity",
@@ -127,7 +127,11 @@ def _read(envelope: Mapping[str, Any], seen: ProviderEvent) -> tuple[ProviderEve
 
 def _is_known(type_: str) -> bool:
     """Is it known whether events of this type move money? A type that cannot be read is malformed, and not unknown."""
-    return type_ in MOVES or type_ in OTHER_TYPES or type_.split(".")[0] in OTHER_FAMILIES | {"unknown"}
+    return (
+        type_ in MOVES
+        or type_ in NON_FINANCIAL_TYPES
+        or type_.split(".")[0] in NON_FINANCIAL_FAMILIES | {"unknown"}
+    )
 
 
 def _seen(envelope: Mapping[str, Any], body: bytes) -> ProviderEvent:

@@ -69,6 +69,32 @@ def test_thin_events_are_a_problem(environment: Environment, transaction: Transa
     assert "payload style 'snapshot'" in found.fix
 
 
+def test_parked_events_of_an_unknown_type_are_a_problem_at_once(
+    environment: Environment, transaction: Transaction
+) -> None:
+    requests = [
+        job_request(
+            "webhooks.event",
+            {"provider": "sandbox", "type": type_},
+            key=f"unknown-{number}",
+            origin="provider",
+        )
+        for number, type_ in enumerate(["charge.teleported", "charge.vanished", "charge.teleported"])
+    ]
+    ids = accept_jobs(transaction, requests, now=datetime.now(UTC))
+    with transaction() as session:
+        session.execute(
+            text("""UPDATE jobs SET state = 'parked', last_error = 'unknown_event_type', wait_keys = '{}',
+                    due_at = due_at + interval '1 day' WHERE id = ANY(:ids)"""),
+            {"ids": ids},
+        )
+    [found] = about(environment, "webhooks", "problem")
+    assert found.found == (
+        "acme/sandbox: 3 events are parked as unknown_event_type (charge.teleported, charge.vanished)"
+    )
+    assert "ignored_events" in found.fix
+
+
 def test_other_dead_jobs_are_not_its_matter(environment: Environment, transaction: Transaction) -> None:
     dead(transaction, "malformed_event", "x: y")
     assert [one.found for one in about(environment, "webhooks", "ok")] != []

@@ -57,10 +57,10 @@ def test_what_stands_refunded(reported: RefundTotal | None, parts: list[Part], s
     ],
 )
 def test_the_newest_total_is_believed(old: RefundTotal, new: RefundTotal, newest: RefundTotal) -> None:
-    assert new.newer(old) == old.newer(new) == newest
-    assert new.newer(None) == new
+    assert new.newest(old) == old.newest(new) == newest
+    assert new.newest(None) == new
 
 
 @pytest.mark.parametrize(("known", "minor"), [(None, 10), (0, 50), (20, 30), (90, 0)])
 def test_a_released_rest_is_in_no_total(known: int | None, minor: int) -> None:
-    assert RefundTotal(50, 20, released=40).without(known).minor == minor
+    assert RefundTotal(50, 20, released=40).net_of(known).minor == minor

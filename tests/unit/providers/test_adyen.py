@@ -145,7 +145,7 @@ def test_a_code_in_no_list_is_said_to_be_unknown(code: str, success: str) -> Non
     assert (event.move, event.problem, event.refusal) == (None, None, "unknown_event_type")
 
 
-@pytest.mark.parametrize("code", sorted(adyen.OTHER_CODES))
+@pytest.mark.parametrize("code", sorted(adyen.NON_FINANCIAL_CODES))
 def test_a_code_that_moves_no_money_is_known(code: str) -> None:
     event = parsed(adyen_signed(adyen_item(code)))
     assert (event.move, event.problem, event.refusal) == (None, None, None)

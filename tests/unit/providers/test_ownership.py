@@ -153,6 +153,20 @@ def test_the_balance_platforms_environment_is_compared(live: bool, said: object,
     assert event.refusal is None if ours else is_refused(event, "environment")
 
 
+def test_a_type_that_the_settings_know_is_ignored_and_no_other() -> None:
+    known = Ownership(ignored_events=frozenset({"charge.teleported", "MONEY_TELEPORTED"}))
+    for ours, refusal in ((known, None), (LIVE, "unknown_event_type")):
+        assert told_by_stripe(ours, "charge.teleported").refusal == refusal
+        assert told_by_adyen(ours, code="MONEY_TELEPORTED").refusal == refusal
+    assert told_by_stripe(known, "charge.vanished").refusal == "unknown_event_type"
+    assert told_by_stripe(known, "charge.teleported", account=OTHER).refusal == "other_account"
+
+
+def test_the_settings_ignore_no_event_that_is_known_to_move_money() -> None:
+    event = told_by_stripe(Ownership(ignored_events=frozenset({"charge.succeeded"})), "charge.succeeded")
+    assert event.move == "capture_total"
+
+
 def test_what_is_another_accounts_is_one_event_also_where_it_tells_of_two_things() -> None:
     body = changed(
         json.loads(shapes.stripe_body("charge.failed", failure_balance_transaction="txn_1")),

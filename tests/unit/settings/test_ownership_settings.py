@@ -153,3 +153,13 @@ def test_two_accounts_share_no_webhook_secret(tmp_path: Path, first: str, second
 def test_one_account_may_name_a_secret_twice(tmp_path: Path) -> None:
     """Its place for the new one and its place for the old one, while nothing is rotated."""
     assert load(tmp_path, {"acme/main": lines("stripe", "ONE", "ONE"), "globex/main": lines("stripe", "TWO")})
+
+
+def test_types_of_events_that_move_no_money_may_be_listed(tmp_path: Path) -> None:
+    found = ownership(tmp_path, "stripe", 'ignored_events = ["charge.teleported"]')
+    assert found.ignored_events == {"charge.teleported"}
+
+
+def test_a_type_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"providers\.main\.ignored_events"):
+        ownership(tmp_path, "stripe", 'ignored_events = ["all of them"]')
