@@ -38,15 +38,14 @@ MERCHANTS = text(r"""
 
 
 def check_webhooks(connection: Connection, settings: Settings) -> Iterator[Finding]:
-    """Per account: what was refused and why, and types that nobody knows; whether one that lists no merchant accounts is
+    """Per account: what was refused and why; types that are not known; whether one that lists no merchant accounts is
     told of several."""
     rows = [dict(row) for row in connection.execute(REFUSED).mappings()]
     if not rows:
         yield ok("webhooks", "none was refused as another account's, or as thin")
     for row in rows:
         yield _refused(row)
-    for row in connection.execute(UNKNOWN_TYPES).mappings():
-        yield _of_unknown_type(row)
+    yield from map(_of_unknown_type, connection.execute(UNKNOWN_TYPES).mappings())
     for tenant in settings.tenants.values():
         for account in tenant.providers.values():
             if account.adapter == "adyen" and account.merchant_accounts is None:
