@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from ops.doctor.findings import Finding, ok, problem, warning
 from worker.settings import Settings
@@ -62,7 +62,7 @@ def _refused(row: Mapping[str, Any]) -> Finding:
     return warning("webhooks", found, fix)
 
 
-def _of_unknown_type(row: Mapping[str, Any]) -> Finding:
+def _of_unknown_type(row: RowMapping) -> Finding:
     shown = ", ".join(row["types"][:NAMES_SHOWN])
     found = f"{row['tenant']}/{row['provider']}: {row['events']} events are parked as unknown_event_type ({shown})"
     fix = f"find out whether they move money: book what they did, or list them in ignored_events; {REPAIR_RUNBOOK}"
