@@ -15,7 +15,7 @@ from models.ledger.outcomes import Refused as PostingRefused
 from models.ledger.posting import post
 from models.tenants import Tenant
 from tasks.intake.port import Work
-from tasks.webhooks.changes import Change, save_changes
+from tasks.webhooks.deposit_changes import Change, save_changes
 from tasks.webhooks.facts import Deposit
 from tasks.webhooks.rows import lock_deposits, shortfalls
 from tasks.webhooks.service import posting_of

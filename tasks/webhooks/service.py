@@ -19,7 +19,7 @@ from models.ledger.posting import post
 from models.tenants import Tenant
 from tasks.intake.port import Touched, Work
 from tasks.payouts import events as payout_events
-from tasks.webhooks.changes import Change, save_changes
+from tasks.webhooks.deposit_changes import Change, save_changes
 from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
 from tasks.webhooks.facts import SHORTFALL, Deposit, Position
 from tasks.webhooks.folding import Case, Fold, fold
