@@ -5,26 +5,17 @@ from typing import Any
 
 from tasks.webhooks.effects import Apply, decide
 from tasks.webhooks.facts import Deposit
+from worker.providers.fields import NEEDS_AMOUNT
 from worker.providers.port import Move, ProviderEvent
 
 PROVIDER = "sandbox"
-MONEY = {
-    "captured",
-    "capture_total",
-    "refunded",
-    "refund_total",
-    "refund_voided",
-    "released",
-    "chargeback",
-    "returned",
-}
 
 
 def event(
     move: Move | None, amount_minor: int | None = None, part: str | None = None, **others: Any
 ) -> ProviderEvent:
     """An event of our one deposit; moves that carry money carry 100 EUR."""
-    amount = 100 if amount_minor is None and move in MONEY else amount_minor
+    amount = 100 if amount_minor is None and move in NEEDS_AMOUNT else amount_minor
     plain = ProviderEvent(
         event_key=f"evt:{move}:{part}:{amount}",
         type=f"deposit.{move}",
