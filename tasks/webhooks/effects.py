@@ -236,12 +236,14 @@ def _refund_voided(deposit: Deposit, payment: str, event: ProviderEvent) -> Deci
 
 
 def _released(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
-    """Nothing was paid and nothing went back; it must not be taken for a refund."""
+    """Nothing was paid and nothing went back; it is no refund. When all of it is released, the authorisation is void."""
     part_id, amount = _part_id(event), _amount(event)
     if part_id in deposit.refunds:
         return Ignore("duplicate")
     part = Part(amount, payment, reversed=True, made_at=event.made_at, reversed_at=NEVER_LEFT)
-    return _moved(deposit, deposit.with_refund(part_id, part), REFUNDS, f"released:{part_id}")
+    is_void = not deposit.captures and amount >= deposit.expected_minor
+    after = replace(deposit.with_refund(part_id, part), failed=deposit.failed or is_void)
+    return _moved(deposit, after, REFUNDS, f"released:{part_id}")
 
 
 def _unseen_refund(deposit: Deposit, payment: str, event: ProviderEvent) -> Part | None:

@@ -170,13 +170,17 @@ def _dispute_sums(dispute: Object) -> tuple[int, int]:
 
 
 def _intent_state(intent: Object) -> str:
-    """`canceled`, when it had our reference and took no money. Others may be anybody's abandoned checkout."""
-    is_ours = fields.child(intent, "metadata").get("reference") is not None
+    """`canceled`, when it took no money and has our reference, or a charge that may be known. Others may be anybody's
+    abandoned checkout."""
+    is_ours = fields.child(intent, "metadata").get("reference") is not None or intent.get("latest_charge")
     return str(intent.get("status")) if is_ours and not intent.get("amount_received") else "of_no_deposit"
 
 
 def _details(envelope: Object, subject: Object, seen: ProviderEvent, move: Move) -> dict[str, Any]:
-    if seen.reference is None:
+    by_charge = subject.get("object") == "payment_intent" and not fields.child(subject, "metadata").get(
+        "reference"
+    )
+    if seen.reference is None and not by_charge:
         raise fields.NotUnderstood("metadata.reference is not a text of 1 to 255 characters")
     told: dict[str, Any] = {"move": move, "object_id": _payment(subject)}
     if move not in ("refund_total", "failed", "authorised"):

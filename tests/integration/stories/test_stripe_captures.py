@@ -147,6 +147,17 @@ def test_an_authorisation_that_ran_out_or_was_canceled_ends_the_deposit(stripe: 
     assert (stripe.wallet, stripe.state, stripe.settled()) == (0, "failed", True)
 
 
+def test_an_authorisation_whose_whole_amount_is_released_is_void_without_another_word(stripe: Story) -> None:
+    stripe.hear(AUTHORISED, VOID[1])
+    assert (stripe.wallet, stripe.state, stripe.settled()) == (0, "failed", True)
+
+
+def test_a_canceled_intent_is_known_by_its_charge_alone(stripe: Story) -> None:
+    canceled = intent("canceled", latest_charge="ch_1", metadata={})
+    stripe.hear(AUTHORISED, stripe_event("payment_intent.canceled", canceled, 5))
+    assert (stripe.wallet, stripe.state, stripe.settled()) == (0, "failed", True)
+
+
 def test_a_canceled_intent_frees_the_daily_limit(stripe: Story) -> None:
     policy = {"daily_deposit_limit_minor": 12000, "actor": "ops:dana", "reason": "test"}
     stripe.desk.do("policies.set", policy)

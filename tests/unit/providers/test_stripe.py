@@ -241,6 +241,7 @@ def test_a_dispute_whose_list_is_empty_moved_nothing(type_: str, status: str) ->
         ({"latest_charge": "ch_1"}, "failed"),
         ({"amount_received": 5}, None),
         ({"metadata": {}}, None),
+        ({"metadata": {}, "latest_charge": "ch_1"}, "failed"),
         ({"status": "succeeded"}, None),
     ],
 )
