@@ -236,7 +236,7 @@ def _refund_voided(deposit: Deposit, payment: str, event: ProviderEvent) -> Deci
 
 
 def _released(deposit: Deposit, payment: str, event: ProviderEvent) -> Decision:
-    """Nothing was paid and nothing went back; it is no refund. When all of it is released, the authorisation is void."""
+    """Nothing was paid and nothing went back: no refund. When all of it is released, the authorisation is void."""
     part_id, amount = _part_id(event), _amount(event)
     if part_id in deposit.refunds:
         return Ignore("duplicate")
