@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tasks.webhooks.effects import Apply, Decision, Park, decide
+from tasks.webhooks.decisions import Apply, Decision, Park
+from tasks.webhooks.effects import decide
 from tasks.webhooks.facts import Deposit
 from worker.providers.port import ProviderEvent
 

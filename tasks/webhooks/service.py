@@ -19,8 +19,9 @@ from models.ledger.posting import post
 from models.tenants import Tenant
 from tasks.intake.port import Touched, Work
 from tasks.payouts import events as payout_events
+from tasks.webhooks.decisions import Apply, Decision, Ignore, Park, Reject
 from tasks.webhooks.deposit_changes import Change, save_changes
-from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
+from tasks.webhooks.effects import decide
 from tasks.webhooks.facts import SHORTFALL, Deposit, Position
 from tasks.webhooks.folding import Case, Fold, fold
 from tasks.webhooks.notice import Notice, assign, object_ids, references, torn

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from tasks.webhooks.effects import Apply, decide
+from tasks.webhooks.decisions import Apply
+from tasks.webhooks.effects import decide
 from tasks.webhooks.facts import Deposit
 from worker.providers.fields import NEEDS_AMOUNT
 from worker.providers.port import Move, ProviderEvent

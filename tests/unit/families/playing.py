@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from models.ledger.codes import wallet_code
 from models.ledger.outcomes import Leg
-from tasks.webhooks.effects import Apply, Reject
+from tasks.webhooks.decisions import Apply, Reject
 from tasks.webhooks.facts import DUPLICATE_CAPTURE, SHORTFALL, Deposit
 from tasks.webhooks.folding import Case, fold
 from worker.providers.port import ProviderEvent

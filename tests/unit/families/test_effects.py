@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from models.ledger.outcomes import Leg
-from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
+from tasks.webhooks.decisions import Apply, Decision, Ignore, Park, Reject
+from tasks.webhooks.effects import decide
 from tasks.webhooks.facts import DUPLICATE_CAPTURE, SHORTFALL, Deposit, Part, Position
 from tests.unit.families.events import CAPTURED, PROVIDER, after, event, expected
 from worker.providers.port import ProviderEvent

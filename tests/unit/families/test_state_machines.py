@@ -11,7 +11,8 @@ from models.jobs.claim import Job
 from models.jobs.outcomes import Cooling, Dead, Done, Outcome, Parked, Refused
 from models.jobs.outcomes import decide as decide_job
 from models.jobs.tables import FINISHED_STATES
-from tasks.webhooks.effects import Apply, Decision, Ignore, Park, Reject, decide
+from tasks.webhooks.decisions import Apply, Decision, Ignore, Park, Reject
+from tasks.webhooks.effects import decide
 from tests.unit.families.events import CAPTURED, PROVIDER, after, event, expected
 from worker.providers.port import DEPOSIT_MOVES, ProviderEvent
 
